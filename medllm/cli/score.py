@@ -1,0 +1,66 @@
+"""``medllm score``: anybody's predictions against gold, with this package's metrics or an official scorer's own."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_SHOWN = 20
+
+
+def score(
+    gold: Annotated[str, typer.Option(metavar="FORMAT:PATH", help="The gold standard, such as brat:gold/ or jsonl:gold.jsonl.")],
+    pred: Annotated[str, typer.Option(metavar="FORMAT:PATH", help="The predictions.")],
+    metric: Annotated[
+        str,
+        typer.Option(
+            "--metric",
+            "-m",
+            help="exact, overlap, span, span-overlap, token, relations, relations-overlap, relations-given, document-relations, concepts, "
+            "attribute:NAME, muc; or an official scorer: i2b2-2010, i2b2-2014, n2c2-2018, bc5cdr, conll, seqeval, seqeval-strict, "
+            "nervaluate.",
+        ),
+    ] = "exact",
+    labels: Annotated[str | None, typer.Option(help="The labels that count, separated by commas; all of gold's otherwise.")] = None,
+    bootstrap: Annotated[int, typer.Option(min=0, help="Samples for intervals over notes; 0 for none.")] = 0,
+    level: Annotated[float, typer.Option(help="The level of the intervals.")] = 0.95,
+    seed: Annotated[int, typer.Option(help="The seed of intervals and tests.")] = 0,
+    versus: Annotated[
+        str | None, typer.Option(metavar="FORMAT:PATH", help="A second system's predictions: test the difference in micro F1.")
+    ] = None,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Count gold notes without a prediction as missed, instead of stopping.")
+    ] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the result to this file, to be scored again later.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Score predictions against gold."""
+    import dataclasses
+    import json
+
+    from rich.console import Console
+
+    from medllm.errors import UsageError
+    from medllm.evaluation.from_files import score_files
+    from medllm.evaluation.result import Result
+    from medllm.evaluation.tables import tables
+
+    named = [label.strip() for label in labels.split(",") if label.strip()] if labels is not None else None
+    scored = score_files(gold, pred, metric, named, bootstrap, level=level, seed=seed, allow_missing=allow_missing, versus=versus)
+    for problem in scored.problems[:_SHOWN]:
+        typer.echo(problem, err=True)
+    if scored.problems:
+        typer.echo(f"{len(scored.problems)} problems in the files", err=True)
+    if output is not None:
+        if not isinstance(scored.result, Result):
+            raise UsageError(f"{metric} has no result file", hint="its figures are all in --json")
+        scored.result.save(output)
+    if as_json:
+        versus_json = {"versus": dataclasses.asdict(scored.significance)} if scored.significance else {}
+        typer.echo(json.dumps(scored.result.summary() | versus_json, ensure_ascii=False, indent=1))
+        return
+    console = Console()
+    for table in tables(scored.result):
+        console.print(table)
+    if test := scored.significance:
+        console.print(f"micro F1 {test.difference:+.4f} against {versus}, p = {test.p:.4f} ({test.samples} randomisations)", markup=False)

@@ -1,0 +1,105 @@
+"""Any score by a key of the note or of the mention: section, length, language, sex, age, seen in training or not.
+
+A note key puts whole notes in slices, and any metric can be scored in each. A mention key puts mentions in slices: notes are
+aligned whole, then hits and misses count in the slice of the gold mention, spurious mentions in the slice of their own.
+A key of None leaves the note or the mention out.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from medllm.document import Entity, Extraction, Note
+from medllm.evaluation.counts import Counts, add
+from medllm.evaluation.matching import Criterion, align
+from medllm.evaluation.metrics import metric, tally
+
+NoteKey = Callable[[Note], str | None]
+MentionKey = Callable[[Note, Entity], str | None]
+Slices = dict[str, dict[str, Counts]]
+"""slice -> label -> counts"""
+
+
+def by_note(gold: Mapping[str, Extraction], pred: Mapping[str, Extraction], key: NoteKey, metric_name: str = "exact") -> Slices:
+    """Counts by slice of notes and by label. ``gold`` and ``pred`` hold the same notes by id; ``key`` is asked of the gold note."""
+    count, groups = metric(metric_name), dict[str, list[dict[str, Counts]]]()
+    for note_id, extraction in gold.items():
+        if (name := key(extraction.note)) is not None:
+            groups.setdefault(name, []).append(count(extraction, pred[note_id]))
+    return {name: add(groups[name]) for name in sorted(groups)}
+
+
+def by_mention(gold: Mapping[str, Extraction], pred: Mapping[str, Extraction], key: MentionKey, criterion: Criterion = "exact") -> Slices:
+    """Counts by slice of mentions and by label, under a criterion of ``matching``."""
+    groups = dict[str, list[dict[str, Counts]]]()
+    for note_id, extraction in gold.items():
+        alignment, note = align(extraction, pred[note_id], criterion), extraction.note
+        hits = [(key(note, g), g.label) for g, _ in alignment.matches]
+        spurious = [(key(note, e), e.label) for e in alignment.spurious]
+        missed = [(key(note, e), e.label) for e in alignment.missed]
+        for name in {k for k, _ in (*hits, *spurious, *missed) if k is not None}:
+            parts = ([label for k, label in items if k == name] for items in (hits, spurious, missed))
+            groups.setdefault(name, []).append(tally(*parts))
+    return {name: add(groups[name]) for name in sorted(groups)}
+
+
+def bucket(value: float, edges: Sequence[float]) -> str:
+    """The name of the bucket of ``value`` between increasing ``edges``, lower edge included.
+
+    >>> [bucket(v, [18, 65]) for v in (3, 18, 64, 80)]
+    ['<18', '18-65', '18-65', '>=65']
+    """
+    i = bisect_right(edges, value)
+    if i == 0:
+        return f"<{edges[0]:g}"
+    return f">={edges[-1]:g}" if i == len(edges) else f"{edges[i - 1]:g}-{edges[i]:g}"
+
+
+# --- note keys -------------------------------------------------------------------------------------------------------
+
+
+def meta(field: str, edges: Sequence[float] = ()) -> NoteKey:
+    """By a field of ``Note.meta`` (``language``, ``sex``, ``note_type``), in buckets where ``edges`` are given (``age``)."""
+
+    def key(note: Note) -> str | None:
+        value = note.meta.get(field)
+        if value is None or not edges:
+            return value
+        try:
+            return bucket(float(value), edges)
+        except ValueError:
+            return None
+
+    return key
+
+
+def note_length(edges: Sequence[float] = (1000, 5000, 20000)) -> NoteKey:
+    """By the number of characters of the note."""
+    return lambda note: bucket(len(note.text), edges)
+
+
+# --- mention keys ----------------------------------------------------------------------------------------------------
+
+
+def section(of: Callable[[Note, int], str | None]) -> MentionKey:
+    """By the section that a mention starts in; ``of`` says which section of the note an offset is in."""
+    return lambda note, mention: of(note, mention.span.start)
+
+
+def mention_length(edges: Sequence[float] = (2, 3, 5)) -> MentionKey:
+    """By the number of words (blank-separated) of the mention."""
+    return lambda note, mention: bucket(len(mention.text.split()), edges)
+
+
+def seen(texts: Collection[str]) -> MentionKey:
+    """``seen`` where the mention's text is among ``texts`` (the training mentions), case and spacing ignored; else ``unseen``."""
+    known = {_plain(text) for text in texts}
+    return lambda note, mention: "seen" if _plain(mention.text) in known else "unseen"
+
+
+def shape() -> MentionKey:
+    """``discontinuous`` where the mention has several parts, else ``continuous``."""
+    return lambda note, mention: "discontinuous" if len(mention.spans) > 1 else "continuous"
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())

@@ -1,0 +1,70 @@
+"""Annotation formats by name. Others come from entry points of the group ``medllm.formats``, loaded when their name is asked for.
+
+An entry point names an object (a module will do) with ``read(path, schema)``, a Reader, or ``Writer(path, schema)``, or both.
+"""
+
+import importlib.metadata
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from medllm.errors import FormatError
+from medllm.formats import brat, jsonl, table
+from medllm.formats.base import Parsed, Reader, WriterFactory
+from medllm.schema import Schema
+
+GROUP = "medllm.formats"
+
+
+def _read_jsonl(path: Path, schema: Schema | None) -> Iterator[Parsed]:
+    return map(Parsed, jsonl.read(path / "extractions.jsonl" if path.is_dir() else path, schema))
+
+
+def _read_brat(path: Path, schema: Schema | None) -> Iterator[Parsed]:
+    return brat.read_folder(path, schema) if path.is_dir() else iter((brat.read(path, schema),))
+
+
+READERS: Mapping[str, Reader] = {
+    "brat": _read_brat,
+    "jsonl": _read_jsonl,
+}
+
+WRITERS: Mapping[str, WriterFactory] = {
+    "brat": brat.Writer,
+    "csv": table.CsvWriter,
+    "jsonl": jsonl.Writer,
+    "parquet": table.ParquetWriter,
+}
+
+
+def reader(name: str) -> Reader:
+    """The reader of a format. Raises FormatError, with the names there are."""
+    found: Reader | None = READERS.get(name) or _plugin(name, "read")
+    if found is None:
+        raise _unknown("read", name, READERS)
+    return found
+
+
+def writer(name: str) -> WriterFactory:
+    """What opens a path for writing in a format. Raises FormatError, with the names there are."""
+    found: WriterFactory | None = WRITERS.get(name) or _plugin(name, "Writer")
+    if found is None:
+        raise _unknown("written", name, WRITERS)
+    return found
+
+
+def _plugin(name: str, part: str) -> Any:
+    for entry in importlib.metadata.entry_points(group=GROUP, name=name):
+        try:
+            loaded = entry.load()
+        except Exception as error:
+            raise FormatError(
+                f"the format {name!r} cannot be loaded: {type(error).__name__}", hint=f"it comes from {entry.value}"
+            ) from error
+        return getattr(loaded, part, None)
+    return None
+
+
+def _unknown(what: str, name: str, known: Mapping[str, object]) -> FormatError:
+    names = sorted({*known, *importlib.metadata.entry_points(group=GROUP).names})
+    return FormatError(f"there is no format {name!r} that can be {what}", hint=f"formats: {', '.join(names)}")

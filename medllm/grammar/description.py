@@ -1,0 +1,117 @@
+"""The internal description of a grammar, from which every engine's form is written.
+
+A description is a finite set of named rules over literals, sequences and choices in which no rule leads back to itself, so
+the language is finite and every completion is bounded. ``accepts`` decides membership without any engine.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Union
+
+
+@dataclass(frozen=True)
+class Literal:
+    """Exactly this text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Ref:
+    """What the rule of this name describes. Names are lower-case ASCII letters and digits, a letter first."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One after the other. The empty sequence is the empty text."""
+
+    items: tuple["Expression", ...]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Any one of these."""
+
+    options: tuple["Expression", ...]
+
+
+Expression = Union[Literal, Ref, Sequence, Choice]  # noqa: UP007  "Sequence" is not defined yet where its own field names this
+
+EMPTY = Sequence(())
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """Rules by name; a completion is a text of the rule ``start``."""
+
+    rules: Mapping[str, Expression]
+    start: str = "root"
+
+    def accepts(self, text: str) -> bool:
+        """True if ``text`` is a completion of this grammar. Meant for tests and checks: engines do it much faster."""
+        pending: dict[int, list[_Rest]] = {0: [(Ref(self.start), None)]}
+        seen: dict[tuple[int, int, int], _Rest] = {}  # both dictionaries also keep alive what their ids stand for
+        pushed: dict[tuple[int, int], _Rest] = {}
+        while pending:
+            at = min(pending)
+            todo = pending.pop(at)
+            while todo:
+                rest = todo.pop()
+                if rest is None:
+                    if at == len(text):
+                        return True
+                    continue
+                expression, after = rest
+                if (key := (at, id(expression), id(after))) in seen:
+                    continue
+                seen[key] = rest
+                if isinstance(expression, Literal):
+                    if text.startswith(expression.text, at):
+                        (todo if not expression.text else pending.setdefault(at + len(expression.text), [])).append(after)
+                elif isinstance(expression, Ref):
+                    todo.append((self.rules[expression.name], after))
+                elif isinstance(expression, Choice):
+                    todo.extend((option, after) for option in expression.options)
+                else:
+                    for item in reversed(expression.items):
+                        after = pushed.setdefault((id(item), id(after)), (item, after))
+                    todo.append(after)
+        return False
+
+
+_Rest = tuple[Expression, "_Rest"] | None  # what is still to be read: an expression, and what comes after it
+
+
+def seq(*items: "Expression | str") -> Expression:
+    """A sequence; strings stand for literals. Nested sequences are flattened and neighbouring literals joined."""
+    flat: list[Expression] = []
+    for item in _flatten(items):
+        if isinstance(item, Literal) and flat and isinstance(flat[-1], Literal):
+            flat[-1] = Literal(flat[-1].text + item.text)
+        else:
+            flat.append(item)
+    return flat[0] if len(flat) == 1 else Sequence(tuple(flat))
+
+
+def choice(*options: "Expression | str") -> Expression:
+    """A choice; strings stand for literals, equal options are kept once."""
+    unique = tuple(dict.fromkeys(Literal(o) if isinstance(o, str) else o for o in options))
+    return unique[0] if len(unique) == 1 else Choice(unique)
+
+
+def optional(*items: "Expression | str") -> Expression:
+    """The sequence of ``items``, or nothing."""
+    return choice(seq(*items), EMPTY)
+
+
+def _flatten(items: "tuple[Expression | str, ...]") -> Iterator[Expression]:
+    for item in items:
+        if isinstance(item, str):
+            if item:
+                yield Literal(item)
+        elif isinstance(item, Sequence):
+            yield from item.items
+        else:
+            yield item

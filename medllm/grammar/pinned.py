@@ -1,0 +1,252 @@
+r"""The line-pinned layout: every line by its number, with the mentions found in it, in order.
+
+::
+
+    1: problem "chest pain" (assertion: absent), test "ECG"
+    2: -
+    3: drug "aspirin", problem "pain" #2
+
+Mentions of a line are in order of their first piece, so none can be repeated and no answer is longer than its line allows.
+Where a text stands more than once in its line it must say which one it means (``#2``, counted from the line's start), and
+only then; so each answer has one reading. ``+`` joins the parts of a discontinuous mention.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from medllm.grammar.description import EMPTY, Expression, Grammar, Ref, choice, optional, seq
+from medllm.grammar.layout import (
+    MAX_REPEATED,
+    MAX_SAME_START,
+    Answer,
+    Attribute,
+    Found,
+    Label,
+    Part,
+    Slot,
+    attribute_tail,
+    escape,
+    find_text,
+    numbered,
+    occurrences,
+    piece_text,
+    repeated_lengths,
+    unescape,
+)
+from medllm.text.pieces import Piece, join_pieces
+
+NOTHING = "-"
+
+
+class LinePinned:
+    """See the module's description."""
+
+    name = "lines"
+
+    def describe(self, slots: Sequence[Slot], *, nested: bool = False, discontinuous: bool = False) -> Grammar:
+        """The grammar of every answer to ``slots``, in which each slot is answered once, in order."""
+        rules: dict[str, Expression] = {"root": numbered(slots)}
+        for index, slot in enumerate(slots):
+            s = f"s{index}"
+            rules[s] = choice(Ref(f"{s}m0"), NOTHING)
+            rules.update(_nested_rules(s, slot, discontinuous) if nested or discontinuous else _flat_rules(s, slot))
+        return Grammar(rules)
+
+    def write(self, slots: Sequence[Slot], found: Sequence[Found]) -> str:
+        """The answer as text, mentions in order of their first piece."""
+        by_slot: dict[int, list[Found]] = {}
+        for item in sorted(found, key=lambda f: (f.parts[0].first, f.parts[-1].end)):
+            by_slot.setdefault(item.slot, []).append(item)
+        return "\n".join(f"{s.number}: " + (", ".join(self._item(s, f) for f in by_slot.get(s.number, [])) or NOTHING) for s in slots)
+
+    def _item(self, slot: Slot, found: Found) -> str:
+        pieces = slot.line.pieces
+        parts = []
+        for part in found.parts:
+            places = occurrences(pieces, part.first, part.end)
+            which = f" #{places.index(part.first) + 1}" if len(places) > 1 else ""
+            parts.append(f'"{escape(join_pieces(pieces[part.first : part.end]))}"{which}')
+        label = next(label for label in slot.labels if label.name == found.label)
+        given = [f"{a.name}: {found.attributes[a.name]}" for a in label.attributes if found.attributes.get(a.name, a.default) != a.default]
+        return f"{found.label} {' + '.join(parts)}" + (f" ({', '.join(given)})" if given else "")
+
+    def read(self, slots: Sequence[Slot], text: str) -> Answer:
+        """The answer in ``text``; reading stops at the first thing that is cut off."""
+        by_number = {s.number: s for s in slots}
+        found: list[Found] = []
+        bounded: list[int] = []
+        unplaced = 0
+        answered = 0
+        at = 0
+        while head := _HEAD.match(text, at):
+            at = head.end()
+            slot = by_number.get(int(head[1]))
+            here: list[Found] = []
+            while item := _ITEM.match(text, at):
+                at = item.end()
+                placed = _place(slot, item) if slot else None
+                if placed is None:
+                    unplaced += 1
+                else:
+                    here.append(placed)
+                if not (comma := _COMMA.match(text, at)):
+                    break
+                at = comma.end()
+            if slot and _reached_bound(slot, here):
+                bounded.append(slot.number)
+            found += here
+            if nothing := _NOTHING.match(text, at):
+                at = nothing.end()
+            if not (end := _END.match(text, at)):
+                break
+            answered += 1
+            at = end.end()
+        if answered < len(slots) and text[at:].strip():
+            unplaced += 1
+        return Answer(tuple(found), answered, tuple(bounded), unplaced)
+
+
+# --- rules: per slot s, "m" a mention from piece i on, "f" the same after label and quote, "x" inside the quotes, "n" after it ---
+
+
+def _flat_rules(s: str, slot: Slot) -> Iterator[tuple[str, Expression]]:
+    """Mentions that do not overlap. Everything stands at a rule's end, so the rules are an automaton."""
+    pieces = slot.line.pieces
+    repeated = repeated_lengths(pieces)
+    groups = _groups(slot)
+    for i in range(len(pieces)):
+        yield f"{s}m{i}", choice(*(seq(_names(labels), ' "', Ref(f"{s}f{g}i{i}")) for g, labels in enumerate(groups)))
+        yield f"{s}n{i + 1}", optional(", ", Ref(f"{s}m{i + 1}")) if i + 1 < len(pieces) else EMPTY
+    for g, labels in enumerate(groups):
+        attributes = _attributes(labels[0])
+
+        def unique(i: int, g: int = g) -> Expression:
+            return Ref(f"{s}x{g}i{i}")
+
+        def close(end: int, which: str, attributes: Expression = attributes) -> Expression:
+            return seq(f'"{which}', attributes, Ref(f"{s}n{end}"))
+
+        for i in range(len(pieces)):
+            span = _span(slot, repeated, i, unique, close)
+            yield f"{s}f{g}i{i}", choice(span, Ref(f"{s}f{g}i{i + 1}")) if i + 1 < len(pieces) else span
+            yield f"{s}x{g}i{i + 1}", _go_on(slot, i + 1, unique, close)
+
+
+def _nested_rules(s: str, slot: Slot, discontinuous: bool) -> Iterator[tuple[str, Expression]]:
+    """Mentions that may overlap: "p" is one mention's text from piece i, "g" a further part, k counts mentions begun at i."""
+    pieces = slot.line.pieces
+    repeated = repeated_lengths(pieces)
+    groups = _groups(slot)
+
+    def unique(i: int) -> Expression:
+        return Ref(f"{s}x{i}")
+
+    def close(end: int, which: str) -> Expression:
+        more = optional(' + "', Ref(f"{s}g{end}")) if discontinuous and end < len(pieces) else EMPTY
+        return seq(f'"{which}', more)
+
+    for i in range(len(pieces)):
+        last = i + 1 == len(pieces)
+        yield f"{s}p{i}", _span(slot, repeated, i, unique, close)
+        yield f"{s}x{i + 1}", _go_on(slot, i + 1, unique, close)
+        if discontinuous:
+            yield f"{s}g{i}", Ref(f"{s}p{i}") if last else choice(Ref(f"{s}p{i}"), Ref(f"{s}g{i + 1}"))
+        for k in range(1, MAX_SAME_START + 1):
+            label = (seq(_names(labels), ' "', Ref(f"{s}f{g}i{i}k{k}")) for g, labels in enumerate(groups))
+            yield f"{s}m{i}" + (f"k{k}" if k > 1 else ""), choice(*label)
+            for g, labels in enumerate(groups):
+                here = seq(Ref(f"{s}p{i}"), _attributes(labels[0]), Ref(f"{s}n{i}k{k}"))
+                yield f"{s}f{g}i{i}k{k}", here if last else choice(here, Ref(f"{s}f{g}i{i + 1}k1"))
+            if k < MAX_SAME_START:
+                yield f"{s}n{i}k{k}", optional(", ", Ref(f"{s}m{i}k{k + 1}"))
+            else:
+                yield f"{s}n{i}k{k}", EMPTY if last else optional(", ", Ref(f"{s}m{i + 1}"))
+
+
+_Unique = Callable[[int], Expression]
+_Close = Callable[[int, str], Expression]
+
+
+def _span(slot: Slot, repeated: Sequence[int], first: int, unique: _Unique, close: _Close) -> Expression:
+    """The text of a part that begins at ``first``: a chain while it is repeated in the line, then the shared ``unique``."""
+    pieces = slot.line.pieces
+    bound = min(repeated[first], MAX_REPEATED)
+    if first + bound < len(pieces) and bound == repeated[first]:
+        rest = seq(piece_text(pieces[first + bound], first=bound == 0), unique(first + bound + 1))
+    else:
+        rest = None
+    for length, places in reversed(list(zip(range(1, bound + 1), _places(pieces, first), strict=False))):
+        end = close(first + length, f" #{places.index(first) + 1}")
+        text = piece_text(pieces[first + length - 1], first=length == 1)
+        rest = seq(text, end if rest is None else choice(end, rest))
+    assert rest is not None  # a piece is either repeated or followed by unique()
+    return rest
+
+
+def _places(pieces: Sequence[Piece], first: int) -> Iterator[list[int]]:
+    """For 1, 2, 3 ... pieces from ``first`` on: where in the line the same text begins."""
+    places = [at for at, p in enumerate(pieces) if p.text == pieces[first].text]
+    for length in range(1, len(pieces) - first + 1):
+        yield places
+        if first + length < len(pieces):
+            text, gap = pieces[first + length].text, pieces[first + length].gap
+            places = [p for p in places if p + length < len(pieces) and pieces[p + length].text == text and pieces[p + length].gap == gap]
+
+
+def _go_on(slot: Slot, at: int, unique: _Unique, close: _Close) -> Expression:
+    """Inside the quotes: the piece ``at``, or the end."""
+    pieces = slot.line.pieces
+    if at == len(pieces):
+        return close(at, "")
+    return choice(close(at, ""), seq(piece_text(pieces[at], first=False), unique(at + 1)))
+
+
+def _groups(slot: Slot) -> list[list[Label]]:
+    groups: dict[tuple[Attribute, ...], list[Label]] = {}
+    for label in slot.labels:
+        groups.setdefault(label.attributes, []).append(label)
+    return list(groups.values())
+
+
+def _names(labels: Sequence[Label]) -> Expression:
+    return choice(*(label.name for label in labels))
+
+
+def _attributes(label: Label) -> Expression:
+    return attribute_tail(label, " (", ", ", ": ", ")")
+
+
+# --- reading -----------------------------------------------------------------------------------------------------------
+
+_HEAD = re.compile(r"(\d+): ?")
+_ITEM = re.compile(r'([\w-]+)((?: (?:\+ )?"(?:[^"\\\n]|\\.)*"(?: #\d+)?)+)(?: \(([^()\n]*)\))?')
+_PART = re.compile(r'"((?:[^"\\\n]|\\.)*)"(?: #(\d+))?')
+_COMMA = re.compile(r", ?")
+_NOTHING = re.compile(re.escape(NOTHING))
+_END = re.compile(r"\n+|$")
+
+
+def _place(slot: Slot, item: "re.Match[str]") -> Found | None:
+    label = next((label for label in slot.labels if label.name == item[1]), None)
+    if label is None:
+        return None
+    parts: list[Part] = []
+    for text, which in _PART.findall(item[2]):
+        places = find_text(slot.line.pieces, unescape(text))
+        index = int(which) - 1 if which else 0
+        if not 0 <= index < len(places) or (parts and places[index].first < parts[-1].end):
+            return None
+        parts.append(places[index])
+    given = dict(pair.split(": ", 1) for pair in (item[3] or "").split(", ") if ": " in pair)
+    values = {a.name: given[a.name] if given.get(a.name) in a.values else a.default for a in label.attributes}
+    if None in values.values():
+        return None
+    return Found(slot.number, label.name, tuple(parts), {k: v for k, v in values.items() if v is not None}, item.span())
+
+
+def _reached_bound(slot: Slot, found: Sequence[Found]) -> bool:
+    starts = [f.parts[0].first for f in found]
+    if any(starts.count(s) >= MAX_SAME_START for s in set(starts)):
+        return True
+    longest = [p for f in found for p in f.parts if p.end - p.first == MAX_REPEATED]
+    return bool(longest) and any(repeated_lengths(slot.line.pieces)[p.first] > MAX_REPEATED for p in longest)

@@ -1,0 +1,87 @@
+"""Prompts: Jinja templates, one folder a task and language (``prompts/TASK/LANGUAGE/system.j2`` and ``user.j2``).
+
+The system part and the worked examples depend only on the schema, so that servers can keep them in their prefix cache; what
+belongs to the chunk comes last. A user's folder (``--prompts DIR``) overrides file by file. Templates run in Jinja's sandbox.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined, TemplateNotFound
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from medllm.engines.base import Message
+from medllm.errors import PromptError
+
+DEFAULT_LANGUAGE = "en"
+
+
+class Prompts:
+    """Renders the messages of a task.
+
+    >>> Prompts().languages("entities")
+    ('en',)
+    """
+
+    def __init__(self, overrides: str | Path | None = None) -> None:
+        shipped = Path(str(resources.files("medllm") / "prompts"))
+        folders = [Path(overrides), shipped] if overrides else [shipped]
+        if overrides and not Path(overrides).is_dir():
+            raise PromptError(f"there is no prompt folder {overrides}", hint="it must hold TASK/LANGUAGE/system.j2 or user.j2")
+        self._environment = ImmutableSandboxedEnvironment(
+            loader=ChoiceLoader([FileSystemLoader(f) for f in folders]),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            autoescape=False,
+        )
+        self._environment.filters["lower_first"] = lambda text: text[:1].lower() + text[1:]
+
+    def languages(self, task: str) -> tuple[str, ...]:
+        """The languages that a task has templates for."""
+        found = {name.split("/")[1] for name in self._environment.list_templates(extensions=["j2"]) if name.startswith(f"{task}/")}
+        return tuple(sorted(found))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the names and sources of all templates in effect."""
+        hashed = hashlib.sha256()
+        for name in sorted(self._environment.list_templates(extensions=["j2"])):
+            source, _, _ = self._environment.loader.get_source(self._environment, name)  # type: ignore[union-attr]
+            hashed.update(f"{name}\0{source}\0".encode())
+        return hashed.hexdigest()
+
+    def messages(
+        self,
+        task: str,
+        language: str,
+        *,
+        static: Mapping[str, Any],
+        examples: Iterable[tuple[Mapping[str, Any], str]] = (),
+        variables: Mapping[str, Any],
+    ) -> tuple[Message, ...]:
+        """System message from ``static``; a user and an assistant message an example; the user message from ``variables``.
+
+        Raises PromptError, naming the template and never what it was filled with.
+        """
+        messages = [Message("system", self._render(task, language, "system", static))]
+        for shown, answer in examples:
+            messages += [Message("user", self._render(task, language, "user", {**static, **shown})), Message("assistant", answer)]
+        messages.append(Message("user", self._render(task, language, "user", {**static, **variables})))
+        return tuple(messages)
+
+    def _render(self, task: str, language: str, part: str, variables: Mapping[str, Any]) -> str:
+        for name in (f"{task}/{language}/{part}.j2", f"{task}/{DEFAULT_LANGUAGE}/{part}.j2"):
+            try:
+                return self._environment.get_template(name).render(variables).strip()
+            except TemplateNotFound:
+                continue
+            except Exception as error:  # a user's template can raise anything, and say anything in it
+                line = getattr(error, "lineno", None)
+                where = f"{name} line {line}" if line else name
+                raise PromptError(f"the template {where} fails: {type(error).__name__}", hint="compare it with the shipped one") from None
+        known = ", ".join(self.languages(task))
+        raise PromptError(f"there is no template {task}/{language}/{part}.j2", hint=f"languages of this task: {known}")

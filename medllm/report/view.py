@@ -1,0 +1,133 @@
+"""A run as one HTML file that opens from disk: notes with their mentions, relations, votes and what was not read.
+
+The file loads nothing and allows nothing: its policy admits only the style and script whose hashes it names. The highlighted
+text is made here and needs no script; the script adds selection, search and keys.
+"""
+
+import json
+import os
+import tempfile
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medllm.document import Extraction
+from medllm.errors import RunError
+from medllm.report.highlight import showable
+from medllm.report.page import LedgerRow, Legend, NotePage, facts, flatten, probability
+from medllm.schema import Schema
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+_HERE = Path(__file__).parent
+# A data block ends at the first "</script", wherever it stands; without "<" there is none.
+_JSON_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
+
+
+@dataclass(frozen=True)
+class ViewData:
+    """Everything a page shows.
+
+    ``run_info`` is the run's own record (``run.json``), ``ledger`` its list of what was not read: mappings with ``note_id``,
+    ``reader``, ``reason``, ``start``, ``end``, ``detail``; without ``start`` and ``end`` an entry stands for a whole note.
+    """
+
+    title: str
+    schema: Schema
+    extractions: Sequence[Extraction]
+    run_info: Mapping[str, Any] = field(default_factory=dict)
+    ledger: Sequence[Mapping[str, Any]] = ()
+
+
+def render(run: ViewData) -> str:
+    """The page as one string. The text of each note stands in it exactly, whatever it holds.
+
+    A mention is opened by ``#note=ID&mention=ID``; where mentions have no ids of their own, by their number in reading order.
+    """
+    index = {extraction.note.id: i for i, extraction in reversed(list(enumerate(run.extractions)))}
+    ledger = [LedgerRow.of(number, entry, index) for number, entry in enumerate(run.ledger)]
+    legend = Legend.of(run.extractions, run.schema)
+    notes = [NotePage.of(i, extraction, legend, ledger) for i, extraction in enumerate(run.extractions)]
+    style = _source("view.css") + legend.style()
+    script = _source("view.js")
+    page = _template().render(
+        title=run.title,
+        policy=_policy(style, script),
+        style=style,
+        script=script,
+        notes=notes,
+        legend=legend,
+        ledger=ledger,
+        facts=facts(run.run_info, run.schema),
+        details=flatten(run.run_info),
+        mentions=sum(len(note.entities) for note in notes),
+        relations=sum(len(note.relations) for note in notes),
+        most=max((len(note.entities) for note in notes), default=0) or 1,
+        data=embed_json({"labels": [c.name for c in legend.labels], "notes": [note.data() for note in notes]}),
+    )
+    return showable(page)
+
+
+def write_view(
+    extractions: Iterable[Extraction],
+    *,
+    schema: Schema,
+    title: str,
+    run_info: Mapping[str, Any],
+    ledger: Sequence[Mapping[str, Any]],
+    out: Path,
+) -> Path:
+    """Write the page to ``out``, readable by its owner only, in one step. Returns ``out``; raises RunError."""
+    page = render(ViewData(title, schema, tuple(extractions), run_info, tuple(ledger)))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=out.parent, prefix=".view-", suffix=".html")  # mkstemp's mode is 0600
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(page.encode("utf-8"))
+            os.replace(name, out)
+        except BaseException:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        raise RunError(f"{out}: the view cannot be written: {error.strerror}", hint="give another output path") from error
+    return out
+
+
+def embed_json(data: Any) -> str:
+    """JSON that may stand inside a ``<script>`` element.
+
+    >>> embed_json("</script>")
+    '"\\\\u003c/script\\\\u003e"'
+    """
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).translate(_JSON_ESCAPES)
+
+
+def _policy(style: str, script: str) -> str:
+    """The content security policy: no loads at all, and only this style and this script."""
+    style_hash, script_hash = (b64encode(sha256(text.encode()).digest()).decode() for text in (style, script))
+    return (
+        f"default-src 'none'; style-src 'sha256-{style_hash}'; script-src 'sha256-{script_hash}'; "
+        "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
+    )
+
+
+@cache
+def _source(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")
+
+
+@cache
+def _template() -> "Template":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["probability"] = probability
+    return environment.get_template("view.html.j2")

@@ -1,0 +1,92 @@
+"""What ``medllm doctor`` looks at."""
+
+import asyncio
+import importlib.util
+import platform
+import shutil
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+import medllm
+from medllm.errors import MedllmError
+from medllm.runs.run import versions
+
+MODELS_GB = 2
+"""Room for both shipped models, about."""
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at. ``hint`` says what to do about it."""
+
+    state: Literal["ok", "note", "bad"]
+    what: str
+    hint: str = ""
+
+
+def examine(schema: str | None = None, *, run: bool = False) -> Iterator[Finding]:
+    """Look at the installation, one finding at a time; ``run`` also loads the default model."""
+    installed = ", ".join(f"{name} {version}" for name, version in versions().items())
+    yield Finding("ok", f"medllm {medllm.__version__}, Python {platform.python_version()}, {installed}")
+    yield from _engines()
+    yield from _models()
+    if schema is not None:
+        yield from _schema(schema)
+    if run:
+        yield from _obeys_grammars()
+
+
+def _engines() -> Iterator[Finding]:
+    for engine, package, extra in (("embedded", "xllamacpp", ""), ("transformers", "transformers", "transformers")):
+        if importlib.util.find_spec(package):
+            yield Finding("ok", f"engine {engine}")
+        elif extra:
+            yield Finding("note", f"engine {engine}: not installed", f"pip install 'medllm[{extra}]'")
+        else:
+            yield Finding("bad", f"engine {engine}: {package} is missing", f"pip install {package}")
+
+
+def _models() -> Iterator[Finding]:
+    from medllm.weights import MODELS, models_folder, status
+
+    for card in MODELS:
+        found = status(card)
+        if found.state == "ready":
+            yield Finding("ok", f"model {card.name}: {found.path}")
+        else:
+            yield Finding("note", f"model {card.name}: {found.state}", f"fetched on first use, or now: medllm models pull {card.name}")
+    folder = models_folder()
+    existing = next(p for p in (folder, *folder.parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    if free > MODELS_GB * 1e9:
+        yield Finding("ok", f"{free / 1e9:.0f} GB free for models in {folder}")
+    else:
+        yield Finding("bad", f"{free / 1e9:.1f} GB free for models in {folder}", "set MEDLLM_CACHE to a folder on a larger disk")
+
+
+def _schema(name: str) -> Iterator[Finding]:
+    from medllm.schema import Schema, guideline
+
+    try:
+        schema = Schema.load(name)
+    except MedllmError as error:
+        yield Finding("bad", str(error), error.hint)
+        return
+    yield Finding("ok", f"schema {schema.name}: {', '.join(schema.labels)}; {len(schema.relations)} relations")
+    classes: list[Any] = [*schema.entities, *schema.relations]
+    for cls in classes:
+        if not guideline(cls):
+            yield Finding(
+                "note", f"{cls.__name__} has no docstring", "it is the guideline that the model reads: say what it is, with an example"
+            )
+
+
+def _obeys_grammars() -> Iterator[Finding]:
+    from medllm.pipeline import Extractor
+
+    try:
+        with Extractor("clinical") as extractor:
+            extraction = asyncio.run(extractor.extract_async("He denies chest pain."))
+        state: Literal["ok", "bad"] = "bad" if extraction.ledger else "ok"
+        yield Finding(state, f"the default model obeys grammars; it found {len(extraction.entities)} mentions in a sentence")
+    except MedllmError as error:
+        yield Finding("bad", str(error), error.hint)

@@ -1,0 +1,151 @@
+"""A run: notes in, a run directory out, everything accounted for."""
+
+import datetime
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from typing import Any
+
+import medllm
+from medllm.document import LedgerEntry, Note
+from medllm.engines.base import Usage
+from medllm.formats import jsonl, registry
+from medllm.formats.inputs import Unreadable
+from medllm.pipeline import Extractor, Reading
+from medllm.runs.directory import EXTRACTIONS, LEDGER, RunDirectory
+
+INPUT = "input"
+PACKAGES = ("pydantic", "outlines", "llguidance", "xllamacpp", "transformers", "torch")
+
+
+@dataclass
+class Progress:
+    """How far a run is; handed to ``report`` after every note."""
+
+    notes: int = 0
+    skipped: int = 0
+    mentions: int = 0
+    ledger: int = 0
+    usage: Usage = field(default_factory=Usage)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What came of a run. ``ledger`` counts all entries of the directory, those of earlier runs too."""
+
+    progress: Progress
+    ledger: int
+    accounted_for: bool
+
+    @property
+    def exit_code(self) -> int:
+        """0: everything was read. 3: finished, and the ledger is not empty. 4: the accounting does not add up."""
+        return 4 if not self.accounted_for else 3 if self.ledger else 0
+
+
+def configuration(extractor: Extractor) -> dict[str, Any]:
+    """Everything that decides what a run extracts; two runs with one configuration may share a directory."""
+    return {
+        "medllm": medllm.__version__,
+        "schema": {"name": extractor.schema.name, "digest": extractor.schema.digest},
+        "engine": extractor.engine.name,
+        "model": extractor.engine.model,
+        "model_sha256": extractor.engine.fingerprint,
+        "prompts": extractor.questions.prompts.digest,
+        "language": extractor.questions.language,
+        "layout": extractor.layout.name,
+        "relations": extractor.relations,
+        "chunk_tokens": extractor.chunk_tokens,
+        "context_tokens": extractor.engine.context_tokens,
+    }
+
+
+async def run(
+    extractor: Extractor,
+    inputs: Iterable[Note | Unreadable],
+    directory: RunDirectory,
+    *,
+    formats: Sequence[str] = (),
+    report: Callable[[Progress], None] = lambda _: None,
+) -> RunResult:
+    """Read all inputs that the directory does not hold yet, then write the other formats and the manifest."""
+    started = time.monotonic()
+    begun = datetime.datetime.now(datetime.UTC)
+    progress = Progress()
+    accounted_for = True
+
+    def fresh_notes() -> Iterator[Note]:
+        for item in inputs:
+            if isinstance(item, Unreadable):
+                entry = LedgerEntry(note_id=item.id, reader=INPUT, reason=item.reason, detail=item.detail)
+                directory.write_ledger([entry])
+                progress.ledger += 1
+            elif directory.is_done(item):
+                progress.skipped += 1
+            else:
+                directory.forget(item.id)
+                yield item
+
+    try:
+        async for reading in extractor.stream(fresh_notes()):
+            directory.write(reading)
+            accounted_for &= reading.accounted_for
+            _add(progress, reading)
+            progress.seconds = time.monotonic() - started
+            report(progress)
+    except BaseException as error:
+        directory.finish(_manifest(begun, started, progress, directory, f"stopped: {type(error).__name__}"))
+        raise
+    for name in formats:
+        _write_format(directory, name, extractor)
+    ledger = sum(1 for _ in (directory.path / LEDGER).open("rb"))
+    directory.finish(_manifest(begun, started, progress, directory, "finished"))
+    return RunResult(progress, ledger, accounted_for)
+
+
+def _add(progress: Progress, reading: Reading) -> None:
+    progress.notes += 1
+    progress.mentions += len(reading.extraction.entities)
+    progress.ledger += len(reading.extraction.ledger)
+    for request in reading.requests:
+        progress.usage += request.usage
+
+
+def _write_format(directory: RunDirectory, name: str, extractor: Extractor) -> None:
+    if name == "jsonl":
+        return
+    writer = registry.writer(name)(directory.path / name, extractor.schema)
+    try:
+        for extraction in jsonl.read(directory.path / EXTRACTIONS, extractor.schema):
+            writer.write(extraction)
+    finally:
+        writer.close()
+
+
+def _manifest(begun: datetime.datetime, started: float, progress: Progress, directory: RunDirectory, state: str) -> dict[str, Any]:
+    seconds = time.monotonic() - started
+    return {
+        "state": state,
+        "started": begun.isoformat(timespec="seconds"),
+        "seconds": round(seconds, 1),
+        "notes": directory.notes_done,
+        "this_run": {"notes": progress.notes, "already_done": progress.skipped, "mentions": progress.mentions, "ledger": progress.ledger},
+        "usage": asdict(progress.usage) | {"seconds": round(progress.usage.seconds, 1)},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """The installed versions of the packages that decide what is decoded."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,56 @@
+"""Pieces: the smallest units a mention can begin or end with, and the view of a line that prompts show.
+
+Half of all mention edges in clinical corpora are not at white space, so a piece is a run of letters, a run of digits, one
+character of a script written without blanks, or one punctuation mark (equal marks in a
+row are one piece: rulers, dotted leaders). White space, control and format characters are gaps between pieces. The view of a line is its
+pieces, joined by one blank where there was a gap; mentions are written as parts of that view, and each piece knows its
+offsets in the note, so nothing is ever searched for.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import regex
+
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_PIECE = regex.compile(
+    rf"""
+      [{_UNSPACED}] \p{{M}}*
+    | (?: (?! [{_UNSPACED}] ) \p{{L}} \p{{M}}* )+
+    | \p{{Nd}}+
+    | (?P<mark> [^\s\p{{L}}\p{{N}}\p{{M}}\p{{Cc}}\p{{Cf}}\p{{Cs}}] ) (?P=mark)+
+    | [^\s\p{{Cc}}\p{{Cf}}\p{{Cs}}] \p{{M}}*
+    """,
+    regex.VERBOSE,
+)
+
+
+class Piece(NamedTuple):
+    """A piece of the note: its text, its half-open offsets, and whether a gap stands before it in its line."""
+
+    text: str
+    start: int
+    end: int
+    gap: bool
+
+
+def split_pieces(text: str, start: int, end: int) -> tuple[Piece, ...]:
+    """The pieces of ``text[start:end]``, in order, with offsets in ``text``.
+
+    >>> [p.text for p in split_pieces("BP 120/80, 头痛 x3d", 0, 17)]
+    ['BP', '120', '/', '80', ',', '头', '痛', 'x', '3', 'd']
+    """
+    pieces: list[Piece] = []
+    for match in _PIECE.finditer(text, start, end):
+        gap = bool(pieces) and match.start() > pieces[-1].end
+        pieces.append(Piece(match.group(), match.start(), match.end(), gap))
+    return tuple(pieces)
+
+
+def join_pieces(pieces: Sequence[Piece]) -> str:
+    """The view of consecutive pieces: joined by one blank where there was a gap.
+
+    >>> join_pieces(split_pieces("chest   pain,  mild", 0, 19))
+    'chest pain, mild'
+    """
+    return "".join((" " if p.gap and i else "") + p.text for i, p in enumerate(pieces))

@@ -1,0 +1,1 @@
+"""Schema packs: one module each. The docstrings are the guidelines that readers see."""
