@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from medllm.aligner import align
 from medllm.document import Entity, Extraction, LedgerEntry, Note, Relation, Vote
 from medllm.engines import EngineOptions, create_engine
 from medllm.engines.base import Completion, Engine, Request, Usage
 from medllm.errors import EngineError, UsageError
-from medllm.grammar.layout import Answer, Found, Slot, get_layout
+from medllm.grammar.layout import Answer, Found, Layout, Slot, get_layout
 from medllm.grammar.links import Link, read_links
 from medllm.grounding import ground, score
 from medllm.prompting.questions import Question, Questions
@@ -21,7 +22,7 @@ from medllm.text.chunks import Chunk, split_chunks
 from medllm.text.lines import Line
 
 LLM = "llm"
-CHUNK_TOKENS = 256
+CHUNK_TOKENS = 64
 MENTIONS_A_PROMPT = 24
 ANSWER_ROOM = 4
 """An answer may take up to so many tokens for each token that is asked about; what is longer is cut in two and asked again."""
@@ -143,7 +144,7 @@ class Extractor:
         completion, failure = await self._ask(note, chunk, "entities", question, sum(len(line.pieces) for line in chunk.lines))
         if completion is None:
             return await self._retry_halves(note, chunk, failure)
-        answer = self.layout.read(question.slots, completion.text)
+        answer = self._answer(self.layout, question, completion)
         whole = answer.read_to == len(question.slots)
         if not whole and chunk.halves():
             retried = await self._retry_halves(note, chunk, failure)
@@ -172,7 +173,7 @@ class Extractor:
         completion, found = await self._ask(note, chunk, "modifiers", question, sum(8 + len(line.pieces) for _, line in heads))
         if completion is None:
             return found
-        answer = self.layout_of_modifiers.read(question.slots, completion.text)
+        answer = self._answer(get_layout("lines"), question, completion)
         found.ledger.extend(self._not_kept(note, question.slots, answer))
         if answer.read_to < len(question.slots):
             found.ledger.append(_entry(note, chunk, "output-limit", "modifiers", task="modifiers"))
@@ -217,6 +218,11 @@ class Extractor:
             return None, _Found(ledger=[_entry(note, chunk, "engine-error", str(error), task=task)])
         used = RequestUsage(note.id, task, chunk.start, chunk.end, completion.finish_reason, completion.usage)
         return completion, _Found(requests=[used])
+
+    def _answer(self, layout: Layout, question: Question, completion: Completion) -> Answer:
+        if self.engine.constrained or layout.name != "lines":
+            return layout.read(question.slots, completion.text)
+        return align(question.slots, completion.text)
 
     def _ground(self, note: Note, slots: Sequence[Slot], answer: Answer, completion: Completion) -> list[Entity]:
         by_number = {s.number: s for s in slots}
@@ -295,11 +301,6 @@ class Extractor:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    @property
-    def layout_of_modifiers(self) -> Any:
-        """Modifiers are always asked line-pinned: a mention's line may not be copied once a mention."""
-        return get_layout("lines")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from outlines.processors import OutlinesLogitsProcessor
 
 from medllm.engines.base import FinishReason, TokenLogprob
@@ -108,12 +109,11 @@ class RowDecoder(OutlinesLogitsProcessor):  # type: ignore[misc]
             return
         llguidance.numpy.fill_next_token_bitmask_par(self._executor, [(self._rows[i].matcher, i) for i in rows], self._masks)
         # llguidance.torch would compile a kernel at run time to apply the mask, which takes a C++ compiler on the user's machine.
-        packed = torch.from_numpy(self._masks[rows]).view(torch.uint8).to(logits.device)
-        bits = (packed.unsqueeze(-1) >> torch.arange(8, dtype=torch.uint8, device=logits.device)) & 1
-        allowed = bits.view(len(rows), -1).bool()
-        width = min(allowed.shape[1], logits.shape[1])
-        for i, row_allowed in zip(rows, allowed, strict=True):
-            logits[i, :width].masked_fill_(~row_allowed[:width], -torch.inf)
+        bits = np.unpackbits(self._masks[rows].view(np.uint8), axis=1, bitorder="little")
+        forbidden = ~torch.from_numpy(bits).view(torch.bool).to(logits.device)
+        width = min(forbidden.shape[1], logits.shape[1])
+        for i, row_forbidden in zip(rows, forbidden, strict=True):
+            logits[i, :width].masked_fill_(row_forbidden[:width], -torch.inf)
             logits[i, width:] = -torch.inf
 
     def _sample(self, i: int, logits: "Tensor") -> None:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from medllm.document import Entity, Extraction, Note, Relation, Span
+from medllm.document import Entity, Extraction, Note, Relation, Span, Vote
 from medllm.errors import FormatError
 from medllm.formats.base import Parsed, Problem, ProblemKind
 from medllm.formats.classes import attribute_of, entity_class, relation_class
@@ -60,6 +60,7 @@ class Collector:
         written: str | None = None,
         attributes: Iterable[Given] = (),
         codes: Sequence[str] = (),
+        votes: Sequence[Vote] = (),
     ) -> Entity | None:
         """Add a mention; None, and a problem, if it cannot be one. ``written`` is the file's copy of its text."""
         text = self.note.text
@@ -82,6 +83,7 @@ class Collector:
                 spans=tuple(Span(start=start, end=end) for start, end in parts),
                 text=" ".join(text[start:end] for start, end in parts),
                 codes=tuple(codes),
+                votes=tuple(votes),
                 **values,
             )
         except ValidationError as error:

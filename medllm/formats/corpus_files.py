@@ -5,9 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from medllm.document import Entity, Extraction
 from medllm.errors import FormatError
-from medllm.formats.files import note_path, open_private, writing
+from medllm.formats.files import note_id_of, note_path, open_private, writing
 
 
 def read_text(path: Path) -> str:
@@ -85,12 +84,49 @@ class OneFile:
                 self._file.close()
 
 
-def same_mention(extraction: Extraction) -> dict[int, Entity]:
-    """By ``id()``, the mention of ``extraction.entities`` that each end of a relation is: the same object, else an equal one."""
-    own = {id(entity): entity for entity in extraction.entities}
-    found = dict(own)
-    for relation in extraction.relations:
-        for end in (relation.head, relation.tail):
-            if id(end) not in found:
-                found[id(end)] = next((e for e in extraction.entities if e == end), end)
-    return found
+class Texts:
+    """Pairs the texts of a folder with annotation files that may stand elsewhere in it under the same name.
+
+    ``endings`` are those of annotation files. A text is a ``.txt`` or ``.text``, or with ``plain`` a file without any ending that an
+    annotation file names. A path that is one of the files stands for its pair. Raises FormatError.
+    """
+
+    def __init__(self, path: Path, endings: Sequence[str], *, plain: bool = False) -> None:
+        self._one = None if path.is_dir() else path
+        self._root = path if path.is_dir() else path.parent
+        self._endings = tuple(sorted(endings, key=len, reverse=True))
+        files = list(below(self._root))
+        self._annotations = [file for file in files if file.name.lower().endswith(self._endings)]
+        if not self._annotations:
+            raise FormatError(f"no {' or '.join(endings)} file here", path=str(path), hint="is it the right folder and format?")
+        names = {self.name_of(file) for file in self._annotations}
+        others = (file for file in files if file not in set(self._annotations))
+        self._texts = [f for f in others if f.suffix.lower() in (".txt", ".text") or (plain and f.name in names)]
+
+    def name_of(self, annotations: Path) -> str:
+        """The name of a file of annotations without its ending."""
+        return stem(annotations.name, self._endings)
+
+    def pairs(self) -> Iterator[tuple[str, Path, Path | None]]:
+        """The id, the text and the annotations (None if there are none) of each note, in the order of the ids."""
+        of: dict[Path, Path] = {}
+        for file in self._annotations:
+            if (other := of.setdefault(self.text_of(file), file)) != file:
+                raise FormatError("a second file for the same text", path=str(file), hint=f"the other is {other}")
+        for note_id, text in sorted((self.id_of(text), text) for text in self._texts):
+            if self._one in (None, text, of.get(text)):
+                yield note_id, text, of.get(text)
+
+    def text_of(self, annotations: Path) -> Path:
+        """The text beside a file of annotations, else the only one of its name. Raises FormatError."""
+        name = self.name_of(annotations)
+        named = [text for text in self._texts if stem(text.name, (".txt", ".text")) == name or text.name == name]
+        found = [text for text in named if text.parent == annotations.parent] or named
+        if len(found) != 1:
+            what = "no text" if not found else f"{len(found)} texts"
+            raise FormatError(f"{what} for this file", path=str(annotations), hint="a text has the same name, and .txt or no ending")
+        return found[0]
+
+    def id_of(self, text: Path) -> str:
+        """The path of a text below the folder, without ending."""
+        return note_id_of(stem(text.relative_to(self._root).as_posix(), (".txt", ".text")))

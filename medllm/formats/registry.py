@@ -9,7 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from medllm.errors import FormatError
-from medllm.formats import brat, jsonl, table
+from medllm.formats import (
+    bioc_json,
+    bioc_xml,
+    brat,
+    cehrner,
+    cmeee,
+    cmeie,
+    conll,
+    i2b2_2009,
+    i2b2_2010,
+    i2b2_2012,
+    i2b2_2014,
+    jsonl,
+    medmentions,
+    mimic,
+    n2c2,
+    pubtator,
+    share_clef,
+    table,
+)
 from medllm.formats.base import Parsed, Reader, WriterFactory
 from medllm.schema import Schema
 
@@ -25,15 +44,46 @@ def _read_brat(path: Path, schema: Schema | None) -> Iterator[Parsed]:
 
 
 READERS: Mapping[str, Reader] = {
+    "bioc-json": bioc_json.read,
+    "bioc-xml": bioc_xml.read,
     "brat": _read_brat,
+    "cehrner": cehrner.read,
+    "cmeee": cmeee.read,
+    "cmeie": cmeie.read,
+    "conll": conll.read,
+    "i2b2-2009": i2b2_2009.read,
+    "i2b2-2010": i2b2_2010.read,
+    "i2b2-2012": i2b2_2012.read,
+    "i2b2-2014": i2b2_2014.read,
     "jsonl": _read_jsonl,
+    "medmentions": medmentions.read,
+    "mimic": mimic.read,
+    "n2c2-2018": n2c2.read,
+    "n2c2-2022": n2c2.read,
+    "pubtator": pubtator.read,
+    "share-clef": share_clef.read,
 }
 
 WRITERS: Mapping[str, WriterFactory] = {
+    "bioc-json": bioc_json.Writer,
+    "bioc-xml": bioc_xml.Writer,
     "brat": brat.Writer,
+    "cehrner": cehrner.Writer,
+    "cmeee": cmeee.Writer,
+    "cmeie": cmeie.Writer,
+    "conll": conll.Writer,
     "csv": table.CsvWriter,
+    "i2b2-2009": i2b2_2009.Writer,
+    "i2b2-2010": i2b2_2010.Writer,
+    "i2b2-2012": i2b2_2012.Writer,
+    "i2b2-2014": i2b2_2014.Writer,
     "jsonl": jsonl.Writer,
+    "medmentions": medmentions.Writer,
+    "n2c2-2018": n2c2.Writer2018,
+    "n2c2-2022": n2c2.Writer2022,
     "parquet": table.ParquetWriter,
+    "pubtator": pubtator.Writer,
+    "share-clef": share_clef.Writer,
 }
 
 

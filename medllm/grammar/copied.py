@@ -5,7 +5,7 @@ r"""The copy-with-tags layout: every line again, with tags around its mentions.
     1: No <problem assertion="absent">chest pain</problem> or fever.
     2: Plan: rest.
 
-The grammar forces the copy, so the place of a mention is where its tags stand. Tags do not nest.
+The grammar forces the copy, so the place of a mention is where its tags stand. Tags do not nest, and none opens before a lone full stop or the like.
 """
 
 import re
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from medllm.errors import SchemaError
 from medllm.grammar.description import EMPTY, Expression, Grammar, Ref, choice, seq
-from medllm.grammar.layout import Answer, Found, Label, Part, Slot, attribute_tail, numbered
+from medllm.grammar.layout import Answer, Found, Label, Part, Slot, attribute_tail, is_separator, numbered
 from medllm.text.pieces import Piece
 
 
@@ -62,6 +62,7 @@ def _rules(s: str, slot: Slot) -> Iterator[tuple[str, Expression]]:
         opened = (
             seq(blank, f"<{marks[label.name]}", _attributes(label), ">", piece.text, Ref(f"{s}t{n}i{i + 1}"))
             for n, label in enumerate(slot.labels)
+            if not is_separator(piece)
         )
         yield f"{s}o{i}", choice(seq(blank, piece.text, Ref(f"{s}o{i + 1}")), *opened)
         for n, label in enumerate(slot.labels):

@@ -137,6 +137,11 @@ def piece_text(piece: Piece, *, first: bool) -> str:
     return (" " if piece.gap and not first else "") + escape(piece.text)
 
 
+def is_separator(piece: Piece) -> bool:
+    """True for a piece that is never a mention by itself: a full stop, a comma, a colon, ..."""
+    return not set(piece.text) - set(".,;:!?。，；：！？、")
+
+
 def escape(text: str) -> str:
     r"""Quote and backslash, escaped: ``"`` becomes ``\"``."""
     return text.replace("\\", "\\\\").replace('"', '\\"')

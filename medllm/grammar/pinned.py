@@ -7,7 +7,7 @@ r"""The line-pinned layout: every line by its number, with the mentions found in
     3: drug "aspirin", problem "pain" #2
 
 Mentions of a line are in order of their first piece, so none can be repeated and no answer is longer than its line allows.
-Where a text stands more than once in its line it must say which one it means (``#2``, counted from the line's start), and
+A lone comma, full stop or the like is no mention. Where a text stands more than once in its line it must say which one it means (``#2``, counted from the line's start), and
 only then; so each answer has one reading. ``+`` joins the parts of a discontinuous mention.
 """
 
@@ -27,6 +27,7 @@ from medllm.grammar.layout import (
     attribute_tail,
     escape,
     find_text,
+    is_separator,
     numbered,
     occurrences,
     piece_text,
@@ -48,7 +49,8 @@ class LinePinned:
         rules: dict[str, Expression] = {"root": numbered(slots)}
         for index, slot in enumerate(slots):
             s = f"s{index}"
-            rules[s] = choice(Ref(f"{s}m0"), NOTHING)
+            first = _later_starts(slot.line.pieces)[0]
+            rules[s] = seq(NOTHING) if first is None else choice(Ref(f"{s}m{first}"), NOTHING)
             rules.update(_nested_rules(s, slot, discontinuous) if nested or discontinuous else _flat_rules(s, slot))
         return Grammar(rules)
 
@@ -114,9 +116,11 @@ def _flat_rules(s: str, slot: Slot) -> Iterator[tuple[str, Expression]]:
     pieces = slot.line.pieces
     repeated = repeated_lengths(pieces)
     groups = _groups(slot)
+    later = _later_starts(pieces)
     for i in range(len(pieces)):
-        yield f"{s}m{i}", choice(*(seq(_names(labels), ' "', Ref(f"{s}f{g}i{i}")) for g, labels in enumerate(groups)))
-        yield f"{s}n{i + 1}", optional(", ", Ref(f"{s}m{i + 1}")) if i + 1 < len(pieces) else EMPTY
+        if later[i] == i:
+            yield f"{s}m{i}", choice(*(seq(_names(labels), ' "', Ref(f"{s}f{g}i{i}")) for g, labels in enumerate(groups)))
+        yield f"{s}n{i + 1}", _one_more(s, later[i + 1])
     for g, labels in enumerate(groups):
         attributes = _attributes(labels[0])
 
@@ -127,8 +131,9 @@ def _flat_rules(s: str, slot: Slot) -> Iterator[tuple[str, Expression]]:
             return seq(f'"{which}', attributes, Ref(f"{s}n{end}"))
 
         for i in range(len(pieces)):
-            span = _span(slot, repeated, i, unique, close)
-            yield f"{s}f{g}i{i}", choice(span, Ref(f"{s}f{g}i{i + 1}")) if i + 1 < len(pieces) else span
+            if later[i] == i:
+                span = _span(slot, repeated, i, unique, close)
+                yield f"{s}f{g}i{i}", span if later[i + 1] is None else choice(span, Ref(f"{s}f{g}i{later[i + 1]}"))
             yield f"{s}x{g}i{i + 1}", _go_on(slot, i + 1, unique, close)
 
 
@@ -137,30 +142,42 @@ def _nested_rules(s: str, slot: Slot, discontinuous: bool) -> Iterator[tuple[str
     pieces = slot.line.pieces
     repeated = repeated_lengths(pieces)
     groups = _groups(slot)
+    later = _later_starts(pieces)
 
     def unique(i: int) -> Expression:
         return Ref(f"{s}x{i}")
 
     def close(end: int, which: str) -> Expression:
-        more = optional(' + "', Ref(f"{s}g{end}")) if discontinuous and end < len(pieces) else EMPTY
-        return seq(f'"{which}', more)
+        return seq(f'"{which}', optional(' + "', Ref(f"{s}g{later[end]}")) if discontinuous and later[end] is not None else EMPTY)
 
     for i in range(len(pieces)):
-        last = i + 1 == len(pieces)
-        yield f"{s}p{i}", _span(slot, repeated, i, unique, close)
         yield f"{s}x{i + 1}", _go_on(slot, i + 1, unique, close)
+        if later[i] != i:
+            continue
+        after = later[i + 1]
+        yield f"{s}p{i}", _span(slot, repeated, i, unique, close)
         if discontinuous:
-            yield f"{s}g{i}", Ref(f"{s}p{i}") if last else choice(Ref(f"{s}p{i}"), Ref(f"{s}g{i + 1}"))
+            yield f"{s}g{i}", Ref(f"{s}p{i}") if after is None else choice(Ref(f"{s}p{i}"), Ref(f"{s}g{after}"))
         for k in range(1, MAX_SAME_START + 1):
             label = (seq(_names(labels), ' "', Ref(f"{s}f{g}i{i}k{k}")) for g, labels in enumerate(groups))
             yield f"{s}m{i}" + (f"k{k}" if k > 1 else ""), choice(*label)
             for g, labels in enumerate(groups):
                 here = seq(Ref(f"{s}p{i}"), _attributes(labels[0]), Ref(f"{s}n{i}k{k}"))
-                yield f"{s}f{g}i{i}k{k}", here if last else choice(here, Ref(f"{s}f{g}i{i + 1}k1"))
-            if k < MAX_SAME_START:
-                yield f"{s}n{i}k{k}", optional(", ", Ref(f"{s}m{i}k{k + 1}"))
-            else:
-                yield f"{s}n{i}k{k}", EMPTY if last else optional(", ", Ref(f"{s}m{i + 1}"))
+                yield f"{s}f{g}i{i}k{k}", here if after is None else choice(here, Ref(f"{s}f{g}i{after}k1"))
+            yield f"{s}n{i}k{k}", optional(", ", Ref(f"{s}m{i}k{k + 1}")) if k < MAX_SAME_START else _one_more(s, after)
+
+
+def _later_starts(pieces: Sequence[Piece]) -> list[int | None]:
+    """For each position, the first piece from there on that a mention can begin with; None after the last."""
+    later: list[int | None] = [None]
+    for i in range(len(pieces) - 1, -1, -1):
+        alone = is_separator(pieces[i]) and i + 1 == len(pieces)
+        later.append(later[-1] if alone else i)
+    return later[::-1]
+
+
+def _one_more(s: str, start: int | None) -> Expression:
+    return EMPTY if start is None else optional(", ", Ref(f"{s}m{start}"))
 
 
 _Unique = Callable[[int], Expression]
@@ -171,15 +188,18 @@ def _span(slot: Slot, repeated: Sequence[int], first: int, unique: _Unique, clos
     """The text of a part that begins at ``first``: a chain while it is repeated in the line, then the shared ``unique``."""
     pieces = slot.line.pieces
     bound = min(repeated[first], MAX_REPEATED)
+    shortest = 2 if is_separator(pieces[first]) else 1
     if first + bound < len(pieces) and bound == repeated[first]:
-        rest = seq(piece_text(pieces[first + bound], first=bound == 0), unique(first + bound + 1))
+        texts = [piece_text(pieces[i], first=i == first) for i in range(first + bound, first + max(bound + 1, shortest))]
+        rest = seq(*texts, unique(first + bound + len(texts)))
     else:
         rest = None
     for length, places in reversed(list(zip(range(1, bound + 1), _places(pieces, first), strict=False))):
         end = close(first + length, f" #{places.index(first) + 1}")
         text = piece_text(pieces[first + length - 1], first=length == 1)
-        rest = seq(text, end if rest is None else choice(end, rest))
-    assert rest is not None  # a piece is either repeated or followed by unique()
+        options = [option for option in (end if length >= shortest else None, rest) if option is not None]
+        rest = seq(text, choice(*options))
+    assert rest is not None  # what can start a mention is repeated, or goes on uniquely
     return rest
 
 
