@@ -12,6 +12,8 @@ import importlib.util
 import inspect
 import json
 import pkgutil
+import re
+import sys
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,13 +21,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, create_model
+from pydantic import Field, SerializeAsAny, create_model
 from pydantic_core import PydanticUndefined
 
 from medllm.document import Entity, Modifier, Relation
 from medllm.errors import SchemaError
 
 FORMAT_VERSION = 1
+
+_WORD = re.compile(r"[\w-]+")
+_NOT_IN_A_VALUE = re.compile(r'[",()<>\\\n\r]')
+"""Layouts write values inside quotes, or in brackets with commas between them."""
 
 
 @dataclass(frozen=True)
@@ -121,11 +127,18 @@ class Schema:
         return {pair: tuple(found) for pair, found in pairs.items()}
 
     def restrict(self, labels: Iterable[str]) -> "Schema":
-        """The same schema with only these entity labels, and the relations that are left whole between them."""
+        """The same schema with only these entity labels; of relations, the part of their signatures that is left between them.
+
+        A relation of which a part is left is a subclass of the pack's own. Raises SchemaError for an unknown label, and for a
+        modifier without anything that it could qualify.
+        """
         wanted = set(labels)
+        relations = [left for r in self.relations if (left := _narrowed(r, wanted)) is not None]
+        linked = {c.label for r in relations for c in r.tails()}
         for label in sorted(wanted):
-            self.entity(label)
-        relations = [r for r in self.relations if {c.label for c in r.heads()} <= wanted and {c.label for c in r.tails()} <= wanted]
+            if issubclass(self.entity(label), Modifier) and label not in linked:
+                heads = {c.label: None for r in self.relations for c in r.heads() if label in {t.label for t in r.tails()}}
+                raise SchemaError(f"nothing that {label!r} could qualify is among the labels", hint=f"add {' or '.join(heads)}")
         return Schema(
             self.name,
             [c for c in self.entities if c.label in wanted],
@@ -197,7 +210,9 @@ class Schema:
                 examples=data["examples"],
                 source="json",
             )
-        except (KeyError, TypeError) as error:
+        except SchemaError:
+            raise
+        except Exception as error:  # whatever pydantic says of names and values that no schema has
             raise SchemaError(f"not a schema: {type(error).__name__}", hint="is this a schema.json written by medllm?") from error
 
     @property
@@ -259,51 +274,75 @@ def _bool(value: bool) -> str:
 def _values(annotation: Any, entity: type[Entity], name: str) -> tuple[str, ...]:
     if annotation is bool:
         return ("yes", "no")
+    values: tuple[Any, ...] = ()
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
-        return tuple(str(m.value) for m in annotation)
-    if typing.get_origin(annotation) is Literal:
-        return tuple(str(v) for v in typing.get_args(annotation))
+        values = tuple(m.value for m in annotation)
+    elif typing.get_origin(annotation) is Literal:
+        values = typing.get_args(annotation)
+    if values and all(isinstance(value, str) for value in values):
+        return tuple(str(value) for value in values)
     raise SchemaError(
-        f"{entity.__name__}.{name} is not a closed set",
-        hint="an attribute is an Enum, a Literal or a bool; for text that stands in the note, use a Modifier class and a relation to it",
+        f"{entity.__name__}.{name} is not a closed set of strings",
+        hint="an attribute is an Enum or a Literal of strings, or a bool; for text of the note, use a Modifier class and a relation to it",
     )
 
 
 def _check(schema: Schema) -> None:
     if not schema.entities:
         raise SchemaError(f"schema {schema.name!r} has no entity classes", hint="give Schema(..., entities=[MyEntity])")
-    labels = [c.label for c in schema.entities]
-    for label in labels:
-        if labels.count(label) > 1:
-            raise SchemaError(f"two entity classes have the label {label!r}", hint='give one of them another: class X(Entity, label="y")')
-        if not label or not label.replace("_", "").replace("-", "").isalnum():
-            raise SchemaError(f"the label {label!r} is not a word", hint="labels are letters, digits, '_' and '-'")
+    for cls, base in [*((c, Entity) for c in schema.entities), *((r, Relation) for r in schema.relations)]:
+        if not (isinstance(cls, type) and issubclass(cls, base)):
+            raise SchemaError(f"{cls!r} is no subclass of {base.__name__}", hint="entities and relations are lists of classes")
+        if not _WORD.fullmatch(cls.label):
+            raise SchemaError(f"the label {cls.label!r} is not a word", hint="labels are letters, digits, '_' and '-'")
+    labels = schema.labels
+    if twice := next((c.label for n, c in enumerate(schema.entities) if c.label in {x.label for x in schema.entities[:n]}), None):
+        raise SchemaError(f"two entity classes have the label {twice!r}", hint='give one of them another: class X(Entity, label="y")')
     for entity in schema.entities:
-        for attribute in attributes(entity):
-            if any(not v or '"' in v or "\n" in v for v in attribute.values):
-                raise SchemaError(
-                    f"{entity.__name__}.{attribute.name} has an empty value, or one with a quote or a line break", hint="rename it"
-                )
-    known = set(labels)
-    linked: set[str] = set()
+        _check_attributes(entity)
+    pairs: set[tuple[str, str, str]] = set()
     for relation in schema.relations:
-        for side in (*relation.heads(), *relation.tails()):
-            if side.label not in known:
+        _check_signature(relation, labels)
+        for pair in ((relation.label, h.label, t.label) for h in relation.heads() for t in relation.tails()):
+            if pair in pairs:
                 raise SchemaError(
-                    f"relation {relation.label!r} names {side.__name__!r}, which is not among the schema's entities",
-                    hint="add the class to entities, and give a relation its two types: class R(Relation[Head, Tail])",
+                    f"two relation classes are {pair[0]!r} from {pair[1]!r} to {pair[2]!r}", hint="give one of them another label"
                 )
-        kinds = {issubclass(t, Modifier) for t in relation.tails()}
-        if len(kinds) > 1 or any(issubclass(h, Modifier) for h in relation.heads()):
-            raise SchemaError(
-                f"relation {relation.label!r} mixes modifiers with other classes", hint="modifiers stand alone, on the tail side"
-            )
-        linked |= {t.label for t in relation.tails()}
+            pairs.add(pair)
+    linked = {t.label for relation in schema.relations for t in relation.tails()}
     for modifier in schema.modifiers:
         if modifier.label not in linked:
             raise SchemaError(
                 f"nothing leads to the modifier {modifier.label!r}", hint=f"add a relation: class R(Relation[Head, {modifier.__name__}])"
             )
+
+
+def _check_attributes(entity: type[Entity]) -> None:
+    own = {name for cls in entity.__mro__[: entity.__mro__.index(Entity)] for name in inspect.get_annotations(cls)}
+    if taken := sorted(name for name in own if hasattr(Entity, name) or name in Entity.model_fields):
+        raise SchemaError(
+            f"{entity.__name__} has an attribute of the name {taken[0]!r}, which every mention has", hint="give it another name"
+        )
+    for attribute in attributes(entity):
+        if any(not v or _NOT_IN_A_VALUE.search(v) for v in attribute.values):
+            raise SchemaError(
+                f"{entity.__name__}.{attribute.name} has an empty value, or one with a quote, a comma, a bracket or a line break",
+                hint="rename it",
+            )
+        if attribute.default is not None and attribute.default not in attribute.values:
+            raise SchemaError(f"the default of {entity.__name__}.{attribute.name} is none of its values", hint="add it to them")
+
+
+def _check_signature(relation: type[Relation[Any, Any]], labels: Sequence[str]) -> None:
+    for side in (*relation.heads(), *relation.tails()):
+        if getattr(side, "label", None) not in labels:
+            raise SchemaError(
+                f"relation {relation.label!r} names {side.__name__!r}, which is not among the schema's entities",
+                hint="add the class to entities, and give a relation its two types: class R(Relation[Head, Tail])",
+            )
+    kinds = {issubclass(t, Modifier) for t in relation.tails()}
+    if len(kinds) > 1 or any(issubclass(h, Modifier) for h in relation.heads()):
+        raise SchemaError(f"relation {relation.label!r} mixes modifiers with other classes", hint="modifiers stand alone, on the tail side")
 
 
 def _entity_class(data: Mapping[str, Any]) -> type[Entity]:
@@ -316,11 +355,26 @@ def _entity_class(data: Mapping[str, Any]) -> type[Entity]:
 
 
 def _relation_class(data: Mapping[str, Any], entities: Mapping[str, type[Entity]]) -> type[Relation[Any, Any]]:
-    def union(labels: Sequence[str]) -> Any:
-        return typing.Union[tuple(entities[label] for label in labels)]  # noqa: UP007  built at run time
-
-    base: type[Relation[Any, Any]] = Relation.__class_getitem__((union(data["heads"]), union(data["tails"])))  # type: ignore[assignment]
+    heads, tails = (_union([entities[label] for label in data[side]]) for side in ("heads", "tails"))
+    base: type[Relation[Any, Any]] = Relation.__class_getitem__((heads, tails))  # type: ignore[assignment]
     return create_model(data["class"], __base__=base, __doc__=data["guideline"], __cls_kwargs__={"label": data["label"]})
+
+
+def _narrowed(relation: type[Relation[Any, Any]], labels: Iterable[str]) -> type[Relation[Any, Any]] | None:
+    """The relation between classes of these labels only: the class itself, a subclass of it, or None where nothing is left."""
+    heads, tails = ([c for c in side if c.label in labels] for side in (relation.heads(), relation.tails()))
+    if not heads or not tails:
+        return None
+    if len(heads) + len(tails) == len(relation.heads()) + len(relation.tails()):
+        return relation
+    kept: Any = SerializeAsAny  # as in Relation itself
+    fields: dict[str, Any] = {"head": (kept[_union(heads)], ...), "tail": (kept[_union(tails)], ...)}
+    given = {"label": relation.label}
+    return create_model(relation.__name__, __base__=relation, __doc__=guideline(relation), __cls_kwargs__=given, **fields)
+
+
+def _union(classes: Sequence[type[Entity]]) -> Any:
+    return typing.Union[tuple(classes)]  # noqa: UP007  built at run time
 
 
 def _read_json(path: Path) -> Any:
@@ -333,28 +387,40 @@ def _read_json(path: Path) -> Any:
 
 
 def _run_file(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(f"medllm_user_schema_{path.stem}", path)
-    if not path.is_file() or spec is None or spec.loader is None:
+    """The module of a file: the imported one, so that its classes are the user's own, else run now."""
+    if not path.is_file():
         raise SchemaError(f"there is no schema file {path}", hint=f"give a .py file, or one of {', '.join(shipped_packs())}")
-    module = importlib.util.module_from_spec(spec)
+    place = str(path.resolve())
+    name = f"medllm_user_schema_{hashlib.sha256(place.encode()).hexdigest()[:12]}"
+    for other, imported in list(sys.modules.items()):
+        if other not in (name, "__main__") and getattr(imported, "__file__", None) == place:
+            return imported
+    spec = importlib.util.spec_from_file_location(name, place)
+    assert spec is not None  # the ending is .py
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # pydantic looks up annotations there
     try:
         spec.loader.exec_module(module)
-    except SchemaError:
-        raise
-    except Exception as error:
-        raise SchemaError(
-            f"{path}: {type(error).__name__}: {error}", hint="the file must import without errors: try python " + str(path)
-        ) from error
+    except BaseException as error:
+        del sys.modules[name]
+        if not isinstance(error, Exception):
+            raise
+        said = str(error) if isinstance(error, SchemaError) else f"{type(error).__name__}: {error}"
+        hint = getattr(error, "hint", "") or f"the file must import without errors: try python {path}"
+        raise SchemaError(f"{path}: {said}", hint=hint) from error
     return module
 
 
 def _find_pack(name: str) -> Any:
-    module = name.replace("-", "_")
     if name.replace("_", "-") in shipped_packs():
-        return importlib.import_module(f"medllm.schemas.{module}")
-    for entry in importlib.metadata.entry_points(group="medllm.schemas"):
-        if entry.name == name:
+        return importlib.import_module(f"medllm.schemas.{name.replace('-', '_')}")
+    for entry in importlib.metadata.entry_points(group="medllm.schemas", name=name):
+        try:
             return entry.load()
+        except Exception as error:
+            raise SchemaError(
+                f"the schema {name!r} cannot be loaded: {type(error).__name__}: {error}", hint=f"it comes from {entry.value}"
+            ) from error
     raise SchemaError(f"there is no schema {name!r}", hint=f"give a .py file, or one of {', '.join(shipped_packs())}")
 
 

@@ -71,7 +71,7 @@ def main() -> None:
     result = {
         "benchmark": "embedded_reader",
         "date": datetime.date.today().isoformat(),
-        "command": f"python evals/benchmarks/embedded_reader.py {shlex.join(sys.argv[1:])}",
+        "command": shlex.join(["python", "evals/benchmarks/embedded_reader.py", "--model", given.model, "--work", "WORK", "--", *given.options]),
         "data": f"{given.sample.name}: {len(gold)} notes of kiwi-mtsamples/train, {sum(len(x.note.text) for x in gold.values())} characters",
         "machine": f"{cpu_model()}, {os.cpu_count()} cores",
         "python": platform.python_version(),

@@ -12,6 +12,8 @@ from medllm.errors import EngineError
 
 CHOICE = 4  # batches' worth of work to choose from, at most, before one is run
 
+STACK = 1 << 28  # bytes of address space; memory is taken as it is used
+
 Work = TypeVar("Work")
 Result = TypeVar("Result")
 
@@ -113,6 +115,23 @@ def nearest(lengths: Sequence[int], size: int) -> list[int]:
     [0, 2, 3]
     """
     return sorted(range(len(lengths)), key=lambda i: (i != 0, abs(lengths[i] - lengths[0])))[:size]
+
+
+@contextmanager
+def deep_stacks() -> Iterator[None]:
+    """Give threads that are begun in here a large stack: llguidance compiles by recursion, and runs off the end of a usual one.
+
+    (A terminal that nests some 2,000 others ended the process where the stack was 8 MiB, with llguidance 1.9.1.)
+    """
+    try:
+        before = threading.stack_size(STACK)
+    except (ValueError, RuntimeError):  # not on this system
+        yield
+        return
+    try:
+        yield
+    finally:
+        threading.stack_size(before)
 
 
 def closed() -> EngineError:

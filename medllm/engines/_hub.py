@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medllm.errors import EngineError, ModelError
+from medllm.weights.cache import checksum
 
 if TYPE_CHECKING:
     from llguidance import LLTokenizer
@@ -22,13 +23,17 @@ UNKNOWN_CONTEXT = 4096
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model ready to answer. ``grammar_tokenizer`` is the tokenizer as llguidance sees it; ``end_tokens`` each end a turn."""
+    """A model ready to answer. ``grammar_tokenizer`` is the tokenizer as llguidance sees it; ``end_tokens`` each end a turn.
+
+    ``fingerprint`` is a GGUF file's SHA-256, a hub model's commit, or empty for a folder.
+    """
 
     network: Any
     tokenizer: Any
     grammar_tokenizer: "LLTokenizer"
     end_tokens: frozenset[int]
     context_tokens: int
+    fingerprint: str
 
 
 def load(model: str, *, device: str | None, dtype: str, revision: str | None = None) -> LoadedModel:
@@ -71,10 +76,10 @@ def load(model: str, *, device: str | None, dtype: str, revision: str | None = N
         if place != "auto":
             network.to(place)
     network.eval()
-    return _prepared(network, tokenizer)
+    return _prepared(network, tokenizer, _fingerprint(where, options, config))
 
 
-def _prepared(network: Any, tokenizer: Any) -> LoadedModel:
+def _prepared(network: Any, tokenizer: Any, fingerprint: str) -> LoadedModel:
     from transformers import GenerationConfig
 
     config = network.config.get_text_config()
@@ -85,7 +90,7 @@ def _prepared(network: Any, tokenizer: Any) -> LoadedModel:
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(ends, default=0)
     # In place of the model's own settings: repetition penalties and the like, meant for chat, keep a model from copying a note.
     network.generation_config = GenerationConfig(do_sample=False, pad_token_id=pad)
-    return LoadedModel(network, tokenizer, _grammar_tokenizer(tokenizer, width, ends), ends, context)
+    return LoadedModel(network, tokenizer, _grammar_tokenizer(tokenizer, width, ends), ends, context, fingerprint)
 
 
 def _grammar_tokenizer(tokenizer: Any, width: int, ends: frozenset[int]) -> "LLTokenizer":
@@ -145,6 +150,12 @@ def _source(model: str) -> tuple[str, dict[str, Any]]:
     if path.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1:
         raise ModelError(f"There is no folder {model}", hint="Give a model's folder, a GGUF file, or a name of the model hub.")
     return model, options
+
+
+def _fingerprint(where: str, options: dict[str, Any], config: Any) -> str:
+    if file := options.get("gguf_file"):
+        return checksum(Path(where) / file)
+    return getattr(config, "_commit_hash", None) or ""
 
 
 def _offline() -> bool:

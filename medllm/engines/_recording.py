@@ -2,7 +2,8 @@
 
 The first line says what was recorded::
 
-    {"medllm_recording": 1, "engine": "vllm", "model": "…", "context_tokens": 32768, "constrained": true, "counting": "recorded"}
+    {"medllm_recording": 1, "engine": "vllm", "model": "…", "fingerprint": "…", "context_tokens": 32768, "constrained": true,
+     "counting": "recorded"}
 
 Then come completions and token counts, in the order in which they were made; of two with the same key the later one counts::
 
@@ -46,6 +47,7 @@ class Header:
 
     engine: str
     model: str
+    fingerprint: str
     context_tokens: int
     constrained: bool
     counting: str = RECORDED

@@ -28,7 +28,6 @@ class ReplayEngine:
     """
 
     name = "replay"
-    fingerprint = ""
     concurrency = 64
 
     def __init__(self, source: str | Path) -> None:
@@ -36,6 +35,7 @@ class ReplayEngine:
         self._reading = threading.Lock()
         header = self._recording.header
         self.model = header.model
+        self.fingerprint = header.fingerprint
         self.context_tokens = header.context_tokens
         self.constrained = header.constrained
         self.torn = self._recording.torn
@@ -89,8 +89,8 @@ class Recorder:
     def __init__(self, engine: Engine, path: str | Path) -> None:
         self._engine = engine
         self.name = engine.name
-        self.fingerprint = engine.fingerprint
         self.model = engine.model
+        self.fingerprint = engine.fingerprint
         self.context_tokens = engine.context_tokens
         self.constrained = engine.constrained
         self.concurrency = engine.concurrency
@@ -99,7 +99,7 @@ class Recorder:
         self._known: set[int] = set()
         self._with_logprobs: set[int] = set()
         counting = getattr(engine, "counting", RECORDED)
-        header = Header(engine.name, engine.model, engine.context_tokens, engine.constrained, counting)
+        header = Header(engine.name, engine.model, engine.fingerprint, engine.context_tokens, engine.constrained, counting)
         self._counts = counting_rule(counting) is None
         try:
             begun = self._path.exists() and self._path.stat().st_size > 0

@@ -4,10 +4,11 @@ import asyncio
 import gc
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from medllm.engines._batching import CHOICE, Batches, closed
+from medllm.engines._batching import CHOICE, Batches, closed, deep_stacks
 from medllm.engines.base import Completion, Message, Request, Usage
 from medllm.errors import EngineError, UsageError
 
@@ -31,7 +32,6 @@ class TransformersEngine:
     """
 
     name = "transformers"
-    fingerprint = ""
     constrained = True
 
     def __init__(
@@ -50,9 +50,11 @@ class TransformersEngine:
 
         self.model = model
         self._loaded: LoadedModel | None = load(model, device=device, dtype=dtype, revision=revision)
+        self.fingerprint = self._loaded.fingerprint
         self.context_tokens = context_tokens or self._loaded.context_tokens
         self.concurrency = CHOICE * batch_size  # more than a batch, so that rows of like length can be put together
         self._tokenizing = threading.Lock()  # tokenizers may not be used from two threads at once
+        self._preparing = ThreadPoolExecutor(2, thread_name_prefix="medllm-prompts")
         self._running: Sequence[Row] = ()
         self._closing = False
         self._batches: Batches[Row, Completion] = Batches(self._run, batch_size)
@@ -64,8 +66,12 @@ class TransformersEngine:
 
     async def complete(self, request: Request) -> Completion:
         """Answer one request. ``usage.seconds`` runs from the start of its batch to its last token. Raises EngineError."""
+        if self._closing:
+            raise closed()
         with self._batches.expecting():
-            row = await asyncio.to_thread(self._row, request)
+            with deep_stacks():
+                preparing = self._preparing.submit(self._row, request)
+            row = await asyncio.wrap_future(preparing)
             answer = self._batches.put(row, len(row.prompt))
         try:
             return await answer
@@ -78,6 +84,7 @@ class TransformersEngine:
         self._closing = True
         for row in self._running:
             row.abandoned = True
+        await asyncio.to_thread(self._preparing.shutdown)
         await asyncio.to_thread(self._batches.close)
         if self._loaded is not None:
             self._loaded = None

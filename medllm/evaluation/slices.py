@@ -5,32 +5,49 @@ aligned whole, then hits and misses count in the slice of the gold mention, spur
 A key of None leaves the note or the mention out.
 """
 
+import unicodedata
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from medllm.document import Entity, Extraction, Note
 from medllm.evaluation.counts import Counts, add
 from medllm.evaluation.matching import Criterion, align
 from medllm.evaluation.metrics import metric, tally
+from medllm.text.patient import patient_of
 
 NoteKey = Callable[[Note], str | None]
 MentionKey = Callable[[Note, Entity], str | None]
 Slices = dict[str, dict[str, Counts]]
 """slice -> label -> counts"""
+SlicesByNote = dict[str, dict[str, dict[str, Counts]]]
+"""slice -> note id -> label -> counts"""
 
 
 def by_note(gold: Mapping[str, Extraction], pred: Mapping[str, Extraction], key: NoteKey, metric_name: str = "exact") -> Slices:
     """Counts by slice of notes and by label. ``gold`` and ``pred`` hold the same notes by id; ``key`` is asked of the gold note."""
-    count, groups = metric(metric_name), dict[str, list[dict[str, Counts]]]()
-    for note_id, extraction in gold.items():
-        if (name := key(extraction.note)) is not None:
-            groups.setdefault(name, []).append(count(extraction, pred[note_id]))
-    return {name: add(groups[name]) for name in sorted(groups)}
+    return _added(notes_by_note(gold, pred, key, metric_name))
 
 
 def by_mention(gold: Mapping[str, Extraction], pred: Mapping[str, Extraction], key: MentionKey, criterion: Criterion = "exact") -> Slices:
     """Counts by slice of mentions and by label, under a criterion of ``matching``."""
-    groups = dict[str, list[dict[str, Counts]]]()
+    return _added(mentions_by_note(gold, pred, key, criterion))
+
+
+def notes_by_note(gold: Mapping[str, Extraction], pred: Mapping[str, Extraction], key: NoteKey, metric_name: str = "exact") -> SlicesByNote:
+    """As ``by_note``, with the counts of each note kept apart."""
+    count, groups = metric(metric_name), SlicesByNote()
+    for note_id, extraction in gold.items():
+        if (name := key(extraction.note)) is not None:
+            groups.setdefault(name, {})[note_id] = count(extraction, pred[note_id])
+    return groups
+
+
+def mentions_by_note(
+    gold: Mapping[str, Extraction], pred: Mapping[str, Extraction], key: MentionKey, criterion: Criterion = "exact"
+) -> SlicesByNote:
+    """As ``by_mention``, with the counts of each note kept apart."""
+    groups = SlicesByNote()
     for note_id, extraction in gold.items():
         alignment, note = align(extraction, pred[note_id], criterion), extraction.note
         hits = [(key(note, g), g.label) for g, _ in alignment.matches]
@@ -38,8 +55,12 @@ def by_mention(gold: Mapping[str, Extraction], pred: Mapping[str, Extraction], k
         missed = [(key(note, e), e.label) for e in alignment.missed]
         for name in {k for k, _ in (*hits, *spurious, *missed) if k is not None}:
             parts = ([label for k, label in items if k == name] for items in (hits, spurious, missed))
-            groups.setdefault(name, []).append(tally(*parts))
-    return {name: add(groups[name]) for name in sorted(groups)}
+            groups.setdefault(name, {})[note_id] = tally(*parts)
+    return groups
+
+
+def _added(groups: SlicesByNote) -> Slices:
+    return {name: add(groups[name].values()) for name in sorted(groups)}
 
 
 def bucket(value: float, edges: Sequence[float]) -> str:
@@ -52,6 +73,9 @@ def bucket(value: float, edges: Sequence[float]) -> str:
     if i == 0:
         return f"<{edges[0]:g}"
     return f">={edges[-1]:g}" if i == len(edges) else f"{edges[i - 1]:g}-{edges[i]:g}"
+
+
+_SCRIPT_SAMPLE = 2000
 
 
 # --- note keys -------------------------------------------------------------------------------------------------------
@@ -77,6 +101,29 @@ def note_length(edges: Sequence[float] = (1000, 5000, 20000)) -> NoteKey:
     return lambda note: bucket(len(note.text), edges)
 
 
+def patient_sex() -> NoteKey:
+    """By the sex of the patient: the field ``sex`` of the note's meta, else what its text tells."""
+    return lambda note: note.meta.get("sex") or patient_of(note.text).sex
+
+
+def patient_age(edges: Sequence[float] = (18, 40, 65)) -> NoteKey:
+    """By the age of the patient in years: the field ``age`` of the note's meta, else what its text tells."""
+    given = meta("age", edges)
+
+    def key(note: Note) -> str | None:
+        if (name := given(note)) is not None:
+            return name
+        age = patient_of(note.text).age
+        return None if age is None else bucket(age, edges)
+
+    return key
+
+
+def language() -> NoteKey:
+    """By the field ``language`` of the note's meta, else by the script that most of its letters belong to (``Latin``, ``CJK``)."""
+    return lambda note: note.meta.get("language") or _script(note.text)
+
+
 # --- mention keys ----------------------------------------------------------------------------------------------------
 
 
@@ -99,6 +146,11 @@ def seen(texts: Collection[str]) -> MentionKey:
 def shape() -> MentionKey:
     """``discontinuous`` where the mention has several parts, else ``continuous``."""
     return lambda note, mention: "discontinuous" if len(mention.spans) > 1 else "continuous"
+
+
+def _script(text: str) -> str | None:
+    counted = Counter(unicodedata.name(c, "").partition(" ")[0].capitalize() for c in text[:_SCRIPT_SAMPLE] if c.isalpha())
+    return {"Cjk": "CJK"}.get(name := counted.most_common(1)[0][0], name) if counted else None
 
 
 def _plain(text: str) -> str:

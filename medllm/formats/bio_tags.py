@@ -56,16 +56,17 @@ def chunks(tags: Sequence[str]) -> Chunks:
 
 
 def is_iob1(sentences: Iterable[Sequence[str]]) -> bool:
-    """True if ``B`` never opens a mention but right after one of the same label, and some ``I`` does."""
-    opens = False
+    """True if several mentions are opened by ``I`` and none by ``B``, but right after another of its label."""
+    opened = 0
     for tags in sentences:
         before = OUTSIDE
         for tag in tags:
-            if tag[:1] == "B" and before[2:] != tag[2:]:
+            new = before[2:] != tag[2:]
+            if tag[:1] == "B" and new:
                 return False
-            opens = opens or (tag[:1] == "I" and before[2:] != tag[2:])
+            opened += tag[:1] == "I" and new
             before = tag
-    return opens
+    return opened > 1
 
 
 def iob2(found: Iterable[Chunk], length: int, between: str = "-") -> list[str]:

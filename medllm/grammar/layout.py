@@ -6,11 +6,12 @@ in prompts) and reads one (``read``). The three agree: what ``describe`` admits 
 what ``write`` writes is admitted.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from medllm.grammar.description import EMPTY, Expression, Grammar, Ref, choice, seq
+from medllm.grammar.description import EMPTY, Expression, Grammar, Ref, choice, optional, seq
 from medllm.text.lines import Line
 from medllm.text.pieces import Piece, split_pieces
 
@@ -93,8 +94,8 @@ class Layout(Protocol):
         """The answer as the model is to write it."""
         ...
 
-    def read(self, slots: Sequence[Slot], text: str) -> Answer:
-        """The answer in a completion, which may be cut off anywhere."""
+    def read(self, slots: Sequence[Slot], text: str, *, cut_off: bool = False) -> Answer:
+        """The answer in a completion. ``cut_off``: it was stopped at a limit, and an item it ends with may have gone on."""
         ...
 
 
@@ -121,15 +122,17 @@ def numbered(slots: Sequence[Slot]) -> Expression:
 def attribute_tail(label: Label, opening: str, between: str, equals: str, closing: str) -> Expression:
     """``(name: value, ...)`` for the attributes of a label, in order; those with a default may be left out."""
 
-    def rest(at: int, written: bool) -> Expression:
-        if at == len(label.attributes):
-            return seq(closing) if written else EMPTY
-        a = label.attributes[at]
-        values = choice(*(v for v in a.values if v != a.default))
-        this = seq(between if written else opening, a.name, equals, values, rest(at + 1, True))
-        return this if a.default is None else choice(this, rest(at + 1, written))
-
-    return rest(0, False)
+    written: Expression = seq(closing)  # what may follow where one attribute or more stand already
+    tail: Expression = EMPTY
+    for a in reversed(label.attributes):
+        values = [v for v in a.values if v != a.default]
+        if values:
+            this = seq(a.name, equals, choice(*values))
+            first = seq(opening, this, written)
+            tail = first if a.default is None else choice(first, tail)
+            further = seq(between, this)
+            written = seq(further if a.default is None else optional(further), written)
+    return tail
 
 
 def piece_text(piece: Piece, *, first: bool) -> str:
@@ -149,7 +152,7 @@ def escape(text: str) -> str:
 
 def unescape(text: str) -> str:
     """The reverse of ``escape``."""
-    return text.replace('\\"', '"').replace("\\\\", "\\")
+    return re.sub(r"\\(.)", r"\1", text)
 
 
 def occurrences(pieces: Sequence[Piece], first: int, end: int) -> list[int]:

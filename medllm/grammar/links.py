@@ -17,8 +17,7 @@ from typing import NamedTuple
 from medllm.grammar.description import EMPTY, Expression, Grammar, Ref, choice, optional, seq
 
 NOTHING = "-"
-_HEAD = re.compile(r"(\d+): ?")
-_LINK = re.compile(r"([\w-]+) (\d+)")
+_HEAD = re.compile(r"(\d{1,9}): ?")
 
 
 class Link(NamedTuple):
@@ -62,8 +61,11 @@ def write_links(slots: Sequence[LinkSlot], found: Sequence[tuple[int, Link]]) ->
     return "\n".join(lines)
 
 
-def read_links(slots: Sequence[LinkSlot], text: str) -> tuple[list[tuple[int, Link]], int, int]:
-    """The links in a completion, the number of slots answered to their end, and how many items were not understood."""
+def read_links(slots: Sequence[LinkSlot], text: str, *, cut_off: bool = False) -> tuple[list[tuple[int, Link]], int, int]:
+    """The links in a completion, the number of slots from the first on answered to their end, and how many items were not understood.
+
+    ``cut_off``: the completion was stopped at a limit, and the item it ends with may have gone on.
+    """
     by_number = {s.number: s for s in slots}
     found: list[tuple[int, Link]] = []
     answered = unplaced = 0
@@ -71,17 +73,17 @@ def read_links(slots: Sequence[LinkSlot], text: str) -> tuple[list[tuple[int, Li
     for position, line in enumerate(lines):
         head = _HEAD.match(line)
         slot = by_number.get(int(head[1])) if head else None
+        last = position + 1 == len(lines)
         if slot is None or head is None:
-            unplaced += bool(line.strip())
+            unplaced += bool(line.strip()) and not (last and cut_off)
             continue
+        offered = {f"{link.label} {link.target}": link for link in slot.links}
         items = [item.strip() for item in line[head.end() :].split(",")]
-        cut_off = position + 1 == len(lines) and answered + 1 < len(slots)
-        for item in items[: -1 if cut_off else None]:
-            match = _LINK.fullmatch(item)
-            link = Link(match[1], int(match[2])) if match else None
-            if link in slot.links:
-                found.append((slot.number, link))
+        goes_on = last and (cut_off or slot is not slots[-1]) and items[-1] != NOTHING
+        for item in items[: -1 if goes_on else None]:
+            if item in offered:
+                found.append((slot.number, offered[item]))
             elif item != NOTHING:
                 unplaced += 1
-        answered += not cut_off
+        answered += not goes_on and answered < len(slots) and slot is slots[answered]
     return list(dict.fromkeys(found)), answered, unplaced

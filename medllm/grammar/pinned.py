@@ -7,8 +7,9 @@ r"""The line-pinned layout: every line by its number, with the mentions found in
     3: drug "aspirin", problem "pain" #2
 
 Mentions of a line are in order of their first piece, so none can be repeated and no answer is longer than its line allows.
-A lone comma, full stop or the like is no mention. Where a text stands more than once in its line it must say which one it means (``#2``, counted from the line's start), and
-only then; so each answer has one reading. ``+`` joins the parts of a discontinuous mention.
+A lone comma, full stop or the like is no mention. Where a text stands more than once in its line it must say which one it means
+(``#2``, counted from the line's start), and only then; so each answer has one reading. ``+`` joins the parts of a discontinuous
+mention.
 """
 
 import re
@@ -50,7 +51,11 @@ class LinePinned:
         for index, slot in enumerate(slots):
             s = f"s{index}"
             first = _later_starts(slot.line.pieces)[0]
-            rules[s] = seq(NOTHING) if first is None else choice(Ref(f"{s}m{first}"), NOTHING)
+            if first is None or not slot.labels:
+                rules[s] = seq(NOTHING)
+                continue
+            rules[s] = choice(Ref(f"{s}m{first}"), NOTHING)
+            rules.update(_attribute_rules(s, slot))
             rules.update(_nested_rules(s, slot, discontinuous) if nested or discontinuous else _flat_rules(s, slot))
         return Grammar(rules)
 
@@ -72,43 +77,47 @@ class LinePinned:
         given = [f"{a.name}: {found.attributes[a.name]}" for a in label.attributes if found.attributes.get(a.name, a.default) != a.default]
         return f"{found.label} {' + '.join(parts)}" + (f" ({', '.join(given)})" if given else "")
 
-    def read(self, slots: Sequence[Slot], text: str) -> Answer:
-        """The answer in ``text``; reading stops at the first thing that is cut off."""
+    def read(self, slots: Sequence[Slot], text: str, *, cut_off: bool = False) -> Answer:
+        """The answer in ``text``; reading stops at the first thing that is not understood.
+
+        An item is only kept if it cannot go on: a comma or a line end follows it, or the whole answer ends there.
+        """
         by_number = {s.number: s for s in slots}
         found: list[Found] = []
         bounded: list[int] = []
-        unplaced = 0
-        answered = 0
-        at = 0
+        unplaced = answered = at = 0
         while head := _HEAD.match(text, at):
-            at = head.end()
             slot = by_number.get(int(head[1]))
-            here: list[Found] = []
-            while item := _ITEM.match(text, at):
-                at = item.end()
-                placed = _place(slot, item) if slot else None
-                if placed is None:
-                    unplaced += 1
-                else:
-                    here.append(placed)
-                if not (comma := _COMMA.match(text, at)):
-                    break
-                at = comma.end()
+            items, closed, at = _read_items(slot, text, head.end())
+            nothing = _NOTHING.match(text, at)
+            at = nothing.end() if nothing else at
+            line_end = _LINE_END.match(text, at)
+            is_end = at == len(text) and bool(nothing or (items and not closed and not cut_off and slot is slots[-1]))
+            if not (closed or line_end or is_end or "\n" in text[at:]):
+                items = items[:-1]
+            here = [item for item in items if item is not None]
+            unplaced += len(items) - len(here)
             if slot and _reached_bound(slot, here):
                 bounded.append(slot.number)
             found += here
-            if nothing := _NOTHING.match(text, at):
-                at = nothing.end()
-            if not (end := _END.match(text, at)):
+            if not (line_end or is_end):
                 break
-            answered += 1
-            at = end.end()
-        if answered < len(slots) and text[at:].strip():
+            answered += answered < len(slots) and slot is slots[answered]
+            at = line_end.end() if line_end else at
+        rest = text[at:].strip()
+        if rest and answered < len(slots) and not (cut_off and "\n" not in rest):
             unplaced += 1
         return Answer(tuple(found), answered, tuple(bounded), unplaced)
 
 
-# --- rules: per slot s, "m" a mention from piece i on, "f" the same after label and quote, "x" inside the quotes, "n" after it ---
+# --- rules: per slot s, "m" a mention from piece i on, "f" the same after label and quote, "x" inside the quotes, "n" after it;
+#     "a" the attributes of the labels of group g ---
+
+
+def _attribute_rules(s: str, slot: Slot) -> Iterator[tuple[str, Expression]]:
+    for g, labels in enumerate(_groups(slot)):
+        if labels[0].attributes:
+            yield f"{s}a{g}", attribute_tail(labels[0], " (", ", ", ": ", ")")
 
 
 def _flat_rules(s: str, slot: Slot) -> Iterator[tuple[str, Expression]]:
@@ -122,7 +131,7 @@ def _flat_rules(s: str, slot: Slot) -> Iterator[tuple[str, Expression]]:
             yield f"{s}m{i}", choice(*(seq(_names(labels), ' "', Ref(f"{s}f{g}i{i}")) for g, labels in enumerate(groups)))
         yield f"{s}n{i + 1}", _one_more(s, later[i + 1])
     for g, labels in enumerate(groups):
-        attributes = _attributes(labels[0])
+        attributes = _attributes(s, g, labels)
 
         def unique(i: int, g: int = g) -> Expression:
             return Ref(f"{s}x{g}i{i}")
@@ -162,7 +171,7 @@ def _nested_rules(s: str, slot: Slot, discontinuous: bool) -> Iterator[tuple[str
             label = (seq(_names(labels), ' "', Ref(f"{s}f{g}i{i}k{k}")) for g, labels in enumerate(groups))
             yield f"{s}m{i}" + (f"k{k}" if k > 1 else ""), choice(*label)
             for g, labels in enumerate(groups):
-                here = seq(Ref(f"{s}p{i}"), _attributes(labels[0]), Ref(f"{s}n{i}k{k}"))
+                here = seq(Ref(f"{s}p{i}"), _attributes(s, g, labels), Ref(f"{s}n{i}k{k}"))
                 yield f"{s}f{g}i{i}k{k}", here if after is None else choice(here, Ref(f"{s}f{g}i{after}k1"))
             yield f"{s}n{i}k{k}", optional(", ", Ref(f"{s}m{i}k{k + 1}")) if k < MAX_SAME_START else _one_more(s, after)
 
@@ -232,18 +241,30 @@ def _names(labels: Sequence[Label]) -> Expression:
     return choice(*(label.name for label in labels))
 
 
-def _attributes(label: Label) -> Expression:
-    return attribute_tail(label, " (", ", ", ": ", ")")
+def _attributes(s: str, group: int, labels: Sequence[Label]) -> Expression:
+    return Ref(f"{s}a{group}") if labels[0].attributes else EMPTY
 
 
 # --- reading -----------------------------------------------------------------------------------------------------------
 
-_HEAD = re.compile(r"(\d+): ?")
-_ITEM = re.compile(r'([\w-]+)((?: (?:\+ )?"(?:[^"\\\n]|\\.)*"(?: #\d+)?)+)(?: \(([^()\n]*)\))?')
-_PART = re.compile(r'"((?:[^"\\\n]|\\.)*)"(?: #(\d+))?')
+_HEAD = re.compile(r"(\d{1,9}): ?")
+_ITEM = re.compile(r'([\w-]+)((?: (?:\+ )?"(?:[^"\\\n]|\\.)*"(?: #\d{1,9})?)+)(?: \(([^()\n]*)\))?')
+_PART = re.compile(r'"((?:[^"\\\n]|\\.)*)"(?: #(\d{1,9}))?')
 _COMMA = re.compile(r", ?")
 _NOTHING = re.compile(re.escape(NOTHING))
-_END = re.compile(r"\n+|$")
+_LINE_END = re.compile(r"\n+")
+
+
+def _read_items(slot: Slot | None, text: str, at: int) -> tuple[list[Found | None], bool, int]:
+    """The items from ``at`` on, None for one that has no place in the slot; whether a comma follows the last; and where that is."""
+    items: list[Found | None] = []
+    while item := _ITEM.match(text, at):
+        items.append(_place(slot, item) if slot else None)
+        at = item.end()
+        if not (comma := _COMMA.match(text, at)):
+            return items, False, at
+        at = comma.end()
+    return items, bool(items), at
 
 
 def _place(slot: Slot, item: "re.Match[str]") -> Found | None:

@@ -18,8 +18,9 @@ from typing import NamedTuple
 
 from medllm.errors import SchemaError
 
-_MARK_UP = "write [label name=value #id <relation#id|text]"
+_MARK_UP = "write [label name=value #id <relation#id|text]; a mention cannot stand inside another"
 _MARKED = re.compile(r"\[([\w-]+)((?: [^\[\]|]+)?)\|([^\[\]]+)\]")
+_BROKEN = re.compile(r"\[[\w-]+(?: [^\[\]|]+)?\|")
 
 
 class ExampleMention(NamedTuple):
@@ -61,13 +62,13 @@ def parse_example(marked: str) -> Example:
                 name, value = word.split("=", 1)
                 attributes[name] = value
             else:
-                raise SchemaError(
-                    f"mention {len(mentions) + 1} of an example is not understood", hint="write [label name=value #id <relation#id|text]"
-                )
+                raise SchemaError(f"mention {len(mentions) + 1} of an example is not understood", hint=_MARK_UP)
         mentions.append(ExampleMention(match[1], len(text), len(text) + len(match[3]), attributes))
         text += match[3]
         at = match.end()
     text += marked[at:]
+    if _BROKEN.search(text):
+        raise SchemaError(f"an example has a mention that is not understood, after {len(mentions)} others or between them", hint=_MARK_UP)
     try:
         links = tuple((label, by_id[head], tail) for label, head, tail in pending)
     except KeyError as error:

@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from medllm.document import Entity, Relation
 from medllm.engines.base import Message
+from medllm.errors import PromptError, SchemaError
 from medllm.grammar.constraint import Constraint
+from medllm.grammar.description import Grammar
 from medllm.grammar.layout import Attribute, Found, Label, Layout, Part, Slot, get_layout
 from medllm.grammar.links import Link, LinkSlot, describe_links, write_links
-from medllm.prompting.examples import Example, parse_example
+from medllm.prompting.examples import Example, ExampleMention, parse_example
 from medllm.prompting.render import Prompts
 from medllm.schema import Schema, attributes, guideline
 from medllm.text.chunks import Chunk
@@ -44,10 +45,16 @@ class Questions:
         self.layout = layout
         self.prompts = prompts
         self.language = language or schema.language
+        if self.language not in (known := prompts.languages("entities")):
+            raise PromptError(
+                f"there are no prompts in the language {self.language!r}",
+                hint=f"there are {', '.join(known)}; your own stand in a folder entities/{self.language} of --prompts",
+            )
         self._pinned = get_layout("lines")
         self._labels = {c.label: to_label(c) for c in schema.entities}
         self._examples = tuple(parse_example(e) for e in schema.examples)
-        self.example_answers = lru_cache(maxsize=None)(self._example_answers)
+        asked = ("entities", *(["modifiers"] if schema.modifiers else []), *(["relations"] if schema.pair_relations else []))
+        self._answers = {task: self._example_answers(task) for task in asked}
 
     # --- entities: every line of a chunk ---------------------------------------------------------------------------
 
@@ -59,7 +66,7 @@ class Questions:
             "entities",
             self.language,
             static={"schema": self.schema, "labels": self._described(self.schema.main_entities), "layout": self.layout.name},
-            examples=self.example_answers("entities"),
+            examples=self._answers["entities"],
             variables={"slots": slots, "section": chunk.section, "context": chunk.context},
         )
         return Question(messages, Constraint(grammar), slots)
@@ -77,7 +84,7 @@ class Questions:
             "modifiers",
             self.language,
             static={"schema": self.schema, "labels": self._described(self.schema.modifiers)},
-            examples=self.example_answers("modifiers"),
+            examples=self._answers["modifiers"],
             variables={"slots": slots, "mentions": [_shown(e) for e, _ in mentions]},
         )
         return Question(messages, Constraint(self._pinned.describe(slots)), slots)
@@ -90,24 +97,27 @@ class Questions:
 
     def relations(self, mentions: Sequence[tuple[Entity, int]], lines: Sequence[Line]) -> Question:
         """How ``mentions``, each with the index of its line among ``lines``, are related."""
-        slots = tuple(LinkSlot(n, self._links(n - 1, mentions)) for n in range(1, len(mentions) + 1))
+        slots = self._link_slots([_Placed(e.label, e.span.start, line) for e, line in mentions])
         messages = self.prompts.messages(
             "relations",
             self.language,
             static={"schema": self.schema, "relations": [_described_relation(r) for r in self.schema.pair_relations]},
-            examples=self.example_answers("relations"),
+            examples=self._answers["relations"],
             variables={"lines": [line.view for line in lines], "mentions": [_shown(e) for e, _ in mentions]},
         )
         return Question(messages, Constraint(describe_links(slots)), links=slots)
 
-    def _links(self, head: int, mentions: Sequence[tuple[Entity, int]]) -> tuple[Link, ...]:
-        entity, line = mentions[head]
-        near = [n for n, (_, other) in enumerate(mentions) if n != head and abs(other - line) <= NEAR_LINES]
-        near = sorted(sorted(near, key=lambda n: abs(mentions[n][0].span.start - entity.span.start))[:MAX_TAILS])
+    def _link_slots(self, mentions: "Sequence[_Placed]") -> tuple[LinkSlot, ...]:
+        return tuple(LinkSlot(n, self._links(n - 1, mentions)) for n in range(1, len(mentions) + 1))
+
+    def _links(self, head: int, mentions: "Sequence[_Placed]") -> tuple[Link, ...]:
+        here = mentions[head]
+        near = [n for n, other in enumerate(mentions) if n != head and abs(other.line - here.line) <= NEAR_LINES]
+        near = sorted(sorted(near, key=lambda n: abs(mentions[n].start - here.start))[:MAX_TAILS])
         return tuple(
             Link(relation.label, n + 1)
             for n in near
-            for relation in self.schema.relations_between(entity.label, mentions[n][0].label)
+            for relation in self.schema.relations_between(here.label, mentions[n].label)
             if relation in self.schema.pair_relations
         )
 
@@ -117,37 +127,92 @@ class Questions:
         return [{"name": c.label, "guideline": " ".join(guideline(c).split()), "attributes": attributes(c)} for c in kinds]
 
     def _example_answers(self, task: str) -> list[tuple[Mapping[str, Any], str]]:
-        """The pack's worked examples as this task would be asked and answered."""
-        answers: list[tuple[Mapping[str, Any], str]] = []
-        for example in self._examples:
+        """The pack's worked examples as this task would be asked and answered. Raises SchemaError for one that could not be."""
+        write = {"entities": self._entities_of, "modifiers": self._modifiers_of, "relations": self._relations_of}[task]
+        answers = []
+        for number, example in enumerate(self._examples, 1):
             lines = split_lines(example.text)
-            placed = [(m, *_place(example, m.start, m.end, lines)) for m in example.mentions]
-            main = [
-                (i, m, line, part) for i, (m, line, part) in enumerate(placed) if m.label in {c.label for c in self.schema.main_entities}
-            ]
-            if task == "entities":
-                slots = self._line_slots(lines)
-                found = [Found(line + 1, m.label, (part,), m.attributes) for _, m, line, part in main]
-                answers.append(({"slots": slots, "section": "", "context": ()}, self.layout.write(slots, found)))
-            elif task == "modifiers":
-                heads = [x for x in main if self.modifier_labels(x[1].label)]
-                slots = tuple(Slot(n, lines[line], self.modifier_labels(m.label)) for n, (_, m, line, _) in enumerate(heads, 1))
-                number = {i: n for n, (i, *_) in enumerate(heads, 1)}
-                found = [
-                    Found(number[h], placed[t][0].label, (placed[t][2],))
-                    for _, h, t in example.links
-                    if h in number and self.schema.relations_between(placed[h][0].label, placed[t][0].label) and t not in number
-                ]
-                shown = [{"label": m.label, "text": example.text[m.start : m.end]} for _, m, _, _ in heads]
-                if slots:
-                    answers.append(({"slots": slots, "mentions": shown}, self._pinned.write(slots, found)))
-            elif main:
-                number = {i: n for n, (i, *_) in enumerate(main, 1)}
-                given = [(number[h], Link(label, number[t])) for label, h, t in example.links if h in number and t in number]
-                link_slots = [LinkSlot(n, tuple(link for head, link in given if head == n)) for n in number.values()]
-                shown = [{"label": m.label, "text": example.text[m.start : m.end]} for _, m, _, _ in main]
-                answers.append(({"lines": [line.view for line in lines], "mentions": shown}, write_links(link_slots, given)))
+            mentions = [_Mention(m, *_place(example, m, lines, number)) for m in example.mentions]
+            self._check_links(example, number)
+            if (made := write(example, lines, mentions)) is None:
+                continue
+            shown, answer, grammar = made
+            if not grammar.accepts(answer):
+                raise SchemaError(
+                    f"the grammar refuses what example {number} of schema {self.schema.name!r} answers",
+                    hint="are its attributes those of the classes, and do related mentions stand in the same line or in neighbouring ones?",
+                )
+            answers.append((shown, answer))
         return answers
+
+    def _check_links(self, example: Example, number: int) -> None:
+        for label, h, t in example.links:
+            head, tail = example.mentions[h].label, example.mentions[t].label
+            kinds = {r.label for r in self.schema.relations_between(head, tail)}
+            if {head, tail} <= set(self.schema.labels) and label not in kinds:
+                raise SchemaError(
+                    f"example {number} of schema {self.schema.name!r} has {label!r} from {head} to {tail}, which no relation admits",
+                    hint=f"relations between them: {', '.join(sorted(kinds)) or 'none'}",
+                )
+
+    def _entities_of(self, example: Example, lines: Sequence[Line], mentions: "Sequence[_Mention]") -> "_Answer":
+        slots = self._line_slots(lines)
+        found = [Found(m.line + 1, m.label, (m.part,), m.marked.attributes) for m in self._main(mentions).values()]
+        grammar = self.layout.describe(slots, nested=self.schema.nested, discontinuous=self.schema.discontinuous)
+        return {"slots": slots, "section": "", "context": ()}, self.layout.write(slots, found), grammar
+
+    def _modifiers_of(self, example: Example, lines: Sequence[Line], mentions: "Sequence[_Mention]") -> "_Answer | None":
+        main = self._main(mentions)
+        heads = {i: m for i, m in main.items() if self.modifier_labels(m.label)}
+        at = {i: n for n, i in enumerate(heads, 1)}
+        slots = tuple(Slot(at[i], lines[m.line], self.modifier_labels(m.label)) for i, m in heads.items())
+        found = [
+            Found(at[h], mentions[t].label, (mentions[t].part,))
+            for _, h, t in example.links
+            if h in heads and t not in main and self.schema.relations_between(mentions[h].label, mentions[t].label)
+        ]
+        shown = {"slots": slots, "mentions": [m.shown(example) for m in heads.values()]}
+        return (shown, self._pinned.write(slots, found), self._pinned.describe(slots)) if slots else None
+
+    def _relations_of(self, example: Example, lines: Sequence[Line], mentions: "Sequence[_Mention]") -> "_Answer | None":
+        main = self._main(mentions)
+        at = {i: n for n, i in enumerate(main, 1)}
+        slots = self._link_slots([_Placed(m.label, m.marked.start, m.line) for m in main.values()])
+        given = [(at[h], Link(label, at[t])) for label, h, t in example.links if h in main and t in main]
+        offered = [LinkSlot(s.number, (*s.links, *(link for n, link in given if n == s.number and link not in s.links))) for s in slots]
+        shown = {"lines": [line.view for line in lines], "mentions": [m.shown(example) for m in main.values()]}
+        return (shown, write_links(offered, given), describe_links(slots)) if slots else None
+
+    def _main(self, mentions: "Sequence[_Mention]") -> "dict[int, _Mention]":
+        """By their index, those that are asked for line by line."""
+        labels = {c.label for c in self.schema.main_entities}
+        return {i: m for i, m in enumerate(mentions) if m.label in labels}
+
+
+_Answer = tuple[Mapping[str, Any], str, Grammar]  # what is shown, its answer, and the grammar that must admit it
+
+
+class _Placed(NamedTuple):
+    """Where a mention begins: in the text, and in which line."""
+
+    label: str
+    start: int
+    line: int
+
+
+class _Mention(NamedTuple):
+    """A mention of an example, the index of its line, and its pieces there."""
+
+    marked: ExampleMention
+    line: int
+    part: Part
+
+    @property
+    def label(self) -> str:
+        return self.marked.label
+
+    def shown(self, example: Example) -> Mapping[str, str]:
+        return {"label": self.label, "text": example.text[self.marked.start : self.marked.end]}
 
 
 def _shown(entity: Entity) -> Mapping[str, str]:
@@ -163,9 +228,14 @@ def _described_relation(relation: type[Relation[Any, Any]]) -> Mapping[str, Any]
     }
 
 
-def _place(example: Example, start: int, end: int, lines: Sequence[Line]) -> tuple[int, Part]:
+def _place(example: Example, mention: ExampleMention, lines: Sequence[Line], number: int) -> tuple[int, Part]:
     for index, line in enumerate(lines):
-        if line.start <= start and end <= line.end:
-            first = next(i for i, p in enumerate(line.pieces) if p.start == start)
-            return index, Part(first, next(i for i, p in enumerate(line.pieces) if p.end == end) + 1)
-    raise ValueError("a mention of an example crosses lines")
+        if line.start <= mention.start and mention.end <= line.end:
+            first = next((i for i, p in enumerate(line.pieces) if p.start == mention.start), None)
+            last = next((i for i, p in enumerate(line.pieces) if p.end == mention.end), None)
+            if first is not None and last is not None:
+                return index, Part(first, last + 1)
+    raise SchemaError(
+        f"a mention of example {number}, a {mention.label}, crosses lines, or begins or ends inside a word",
+        hint="mark whole words, without blanks at their ends",
+    )

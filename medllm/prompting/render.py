@@ -5,6 +5,8 @@ belongs to the chunk comes last. A user's folder (``--prompts DIR``) overrides f
 """
 
 import hashlib
+import re
+import traceback
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -17,6 +19,7 @@ from medllm.engines.base import Message
 from medllm.errors import PromptError
 
 DEFAULT_LANGUAGE = "en"
+_IN_PLACE = re.compile(r"[^/]+/[^/]+/(system|user)\.j2")
 
 
 class Prompts:
@@ -27,12 +30,19 @@ class Prompts:
     """
 
     def __init__(self, overrides: str | Path | None = None) -> None:
-        shipped = Path(str(resources.files("medllm") / "prompts"))
-        folders = [Path(overrides), shipped] if overrides else [shipped]
-        if overrides and not Path(overrides).is_dir():
-            raise PromptError(f"there is no prompt folder {overrides}", hint="it must hold TASK/LANGUAGE/system.j2 or user.j2")
+        shipped = FileSystemLoader(Path(str(resources.files("medllm") / "prompts")))
+        loaders = [shipped]
+        if overrides is not None:
+            own = FileSystemLoader(overrides)
+            tasks = {name.split("/")[0] for name in shipped.list_templates()}
+            if not any(name.split("/")[0] in tasks and _IN_PLACE.fullmatch(name) for name in own.list_templates()):
+                raise PromptError(
+                    f"there is no template of any task in the folder {overrides}",
+                    hint=f"it must hold TASK/LANGUAGE/system.j2 or user.j2; tasks are {', '.join(sorted(tasks))}",
+                )
+            loaders.insert(0, own)
         self._environment = ImmutableSandboxedEnvironment(
-            loader=ChoiceLoader([FileSystemLoader(f) for f in folders]),
+            loader=ChoiceLoader(loaders),
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -42,15 +52,18 @@ class Prompts:
 
     def languages(self, task: str) -> tuple[str, ...]:
         """The languages that a task has templates for."""
-        found = {name.split("/")[1] for name in self._environment.list_templates(extensions=["j2"]) if name.startswith(f"{task}/")}
-        return tuple(sorted(found))
+        names = [name for name in self._environment.list_templates() if name.startswith(f"{task}/") and _IN_PLACE.fullmatch(name)]
+        return tuple(sorted({name.split("/")[1] for name in names}))
 
     @property
     def digest(self) -> str:
         """SHA-256 over the names and sources of all templates in effect."""
         hashed = hashlib.sha256()
         for name in sorted(self._environment.list_templates(extensions=["j2"])):
-            source, _, _ = self._environment.loader.get_source(self._environment, name)  # type: ignore[union-attr]
+            try:
+                source, _, _ = self._environment.loader.get_source(self._environment, name)  # type: ignore[union-attr]
+            except (OSError, UnicodeError) as error:
+                raise _failed(name, error) from None
             hashed.update(f"{name}\0{source}\0".encode())
         return hashed.hexdigest()
 
@@ -77,11 +90,24 @@ class Prompts:
         for name in (f"{task}/{language}/{part}.j2", f"{task}/{DEFAULT_LANGUAGE}/{part}.j2"):
             try:
                 return self._environment.get_template(name).render(variables).strip()
-            except TemplateNotFound:
-                continue
+            except TemplateNotFound as error:
+                if error.name == name:
+                    continue
+                raise PromptError(f"the template {name} needs {error.name}, which is missing", hint="it must stand in --prompts") from None
             except Exception as error:  # a user's template can raise anything, and say anything in it
-                line = getattr(error, "lineno", None)
-                where = f"{name} line {line}" if line else name
-                raise PromptError(f"the template {where} fails: {type(error).__name__}", hint="compare it with the shipped one") from None
+                raise _failed(name, error) from None
         known = ", ".join(self.languages(task))
         raise PromptError(f"there is no template {task}/{language}/{part}.j2", hint=f"languages of this task: {known}")
+
+
+def _failed(name: str, error: Exception) -> PromptError:
+    """What is wrong, where, and nothing of what the error itself says: it may quote the note."""
+    line = getattr(error, "lineno", None)
+    if line is None:  # Jinja puts the template's own lines into the traceback
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.endswith(".j2")]
+        line = frames[-1].lineno if frames else None
+        name = "/".join(Path(frames[-1].filename).parts[-3:]) if frames else name
+    else:
+        name = getattr(error, "name", None) or name
+    where = f"{name} line {line}" if line else name
+    return PromptError(f"the template {where} fails: {type(error).__name__}", hint="compare it with the shipped one")

@@ -12,9 +12,12 @@ WHOLE_PIECES = 40
 """A physical line of at most so many pieces is not split at its sentence ends: splitting it gains nothing and may cut a mention."""
 
 MAX_PIECES = 240
-"""A sentence of more pieces is cut at a blank: longer lines make slow grammars and give a model nothing to hold on to."""
+"""A sentence of more pieces is cut, at a gap if it has one near: longer lines make slow grammars and give a model nothing to hold on to."""
 
-_PHYSICAL = regex.compile(r"[^\r\n\v\f\x1c-\x1e\x85\u2028\u2029]*(?:\r\n|[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]|$)")
+BREAKS = r"\r\n\v\f\x1c-\x1e\x85\u2028\u2029"
+"""What ends a physical line, as a part of a regular expression's character class."""
+
+_PHYSICAL = regex.compile(rf"[^{BREAKS}]*(?:\r\n|[{BREAKS}]|$)")
 _SENTENCE_END = regex.compile(r"(?<=[.!?]['\")\]]?)\s+(?=[\"'(\[]?[\p{Lu}\p{Nd}])|(?<=[。！？；][”’」』）]?)(?![。！？；”’」』）])")
 _NOT_AN_END = regex.compile(
     r"""(?: ^\s*[\p{L}\p{Nd}]{1,3}                                  # a list's number or letter
@@ -52,10 +55,20 @@ def split_lines(text: str, *, sentences: bool = True) -> list[Line]:
         whole = split_pieces(text, start, end)
         long = sentences and len(whole) > WHOLE_PIECES
         for pieces in (split_pieces(text, s, e) for s, e in _sentences(text, start, end)) if long else (whole,):
-            for first in range(0, len(pieces), MAX_PIECES):
-                part = pieces[first : first + MAX_PIECES]
-                lines.append(Line(part[0].start, part[-1].end, part))
+            lines.extend(Line(part[0].start, part[-1].end, part) for part in _bounded(pieces))
     return lines
+
+
+def _bounded(pieces: tuple[Piece, ...]) -> Iterator[tuple[Piece, ...]]:
+    """Parts of at most MAX_PIECES pieces; a part ends before a gap if there is one in its second half."""
+    first = 0
+    while len(pieces) - first > MAX_PIECES:
+        end = first + MAX_PIECES
+        cut = next((i for i in range(end, first + MAX_PIECES // 2, -1) if pieces[i].gap), end)
+        yield pieces[first:cut]
+        first = cut
+    if pieces:
+        yield pieces[first:]
 
 
 def _sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

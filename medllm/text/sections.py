@@ -8,19 +8,23 @@ from typing import NamedTuple
 
 import regex
 
+from medllm.text.lines import BREAKS
+
+_BLANKS = r"[ \t\xa0\u3000]*+"
+_END = rf"(?=[{BREAKS}]|\Z)"
 _CHINESE = (
     "主诉|现病史|既往史|个人史|婚育史|月经史|家族史|过敏史|查体|体格检查|专科检查|辅助检查|实验室检查|初步诊断|入院诊断|出院诊断|诊断|"
     "鉴别诊断|诊疗经过|诊疗计划|处理|治疗|出院医嘱|医嘱|检查所见|检查结论|印象"
 )
 _HEADING = regex.compile(
-    rf"""^[ \t]*(?:
-        \#{{1,6}}[ \t]+(?P<title>[^\r\n]{{1,80}}?)[ \t]*$
-      | (?P<title>{_CHINESE})[ \t]*[：:]
-      | 【(?P<title>[^】\r\n]{{1,20}})】
-      | (?P<title>\p{{Lu}}[\p{{Lu}}\p{{Nd}} /&,'()-]{{1,60}}?)[ \t]*(?::|$)
-      | (?P<title>\p{{Lu}}[\p{{L}}\p{{Nd}}/&'-]*(?:[ ](?:\p{{Lu}}[\p{{L}}/&'-]*|of|and|on|the|for|in|to|at|with)){{0,6}})[ \t]*:
+    rf"""(?:\A|(?<=[{BREAKS}])){_BLANKS}(?:
+        \#{{1,6}}[ \t]++(?P<title>[^{BREAKS}]{{1,80}}?){_BLANKS}{_END}
+      | (?P<title>{_CHINESE}){_BLANKS}[：:]
+      | 【(?P<title>[^】{BREAKS}]{{1,20}})】
+      | (?P<title>\p{{Lu}}[\p{{Lu}}\p{{Nd}} /&,'()-]{{1,60}}?){_BLANKS}(?::|{_END})
+      | (?P<title>\p{{Lu}}[\p{{L}}\p{{Nd}}/&'-]*(?:[ ](?:\p{{Lu}}[\p{{L}}/&'-]*|of|and|on|the|for|in|to|at|with)){{0,6}}){_BLANKS}:
     )""",
-    regex.VERBOSE | regex.MULTILINE,
+    regex.VERBOSE,
 )
 
 

@@ -34,6 +34,7 @@ class Echo:
 
     name = "echo"
     model = "echo-1"
+    fingerprint = "0e"
     context_tokens = 900
     constrained = True
     concurrency = 3
@@ -88,7 +89,8 @@ async def test_what_was_recorded_is_replayed(tmp_path: Path, name: str) -> None:
     engine: Engine = replay
     assert [await engine.complete(r) for r in REQUESTS] == answers
     assert [engine.count_tokens(r.messages[-1].content) for r in REQUESTS] == [2, 2, 2, 2, 2, 2, 0, 4]
-    assert (engine.name, engine.model, engine.context_tokens, engine.constrained) == ("replay", "echo-1", 900, True)
+    assert (engine.name, engine.model, engine.fingerprint) == ("replay", "echo-1", "0e")
+    assert (engine.context_tokens, engine.constrained) == (900, True)
     await engine.aclose()
     await engine.aclose()
     with pytest.raises(EngineError, match="closed"):
@@ -211,7 +213,7 @@ async def test_a_torn_gzip_keeps_what_is_whole(tmp_path: Path) -> None:
     await mended.aclose()
 
 
-HEADER = Header("echo", "echo-1", 900, True)
+HEADER = Header("echo", "echo-1", "0e", 900, True)
 
 
 @pytest.mark.parametrize(

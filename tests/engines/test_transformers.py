@@ -1,6 +1,7 @@
 """The transformers engine, on a tiny random Qwen2 whose words mean nothing: what is tested is the machinery around it."""
 
 import asyncio
+import hashlib
 import json
 import logging
 import sys
@@ -359,6 +360,14 @@ async def test_a_bad_grammar_is_refused_without_its_text(
     assert SECRET not in caplog.text + "".join(capfd.readouterr())
 
 
+async def test_a_deeply_nested_grammar_does_not_end_the_process(engine: TransformersEngine) -> None:
+    depth = 6000
+    rules = [f'T{i}: "{i % 10}" (T{i + 1})?' for i in range(depth)]
+    lark = "\n".join(["start: T0", *rules, f'T{depth}: "."'])
+    answer = await engine.complete(request(lark=lark, max_tokens=20))
+    assert "0123456789012345678901234567890123456789".startswith(answer.text)
+
+
 async def test_a_grammar_that_gives_up_fails_its_row_alone(engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     import medllm.engines.transformers as module
 
@@ -485,8 +494,9 @@ def test_a_slow_tokenizer_is_refused() -> None:
 
 
 async def test_a_gguf_file_answers_as_the_folder_does(
-    folder: Path, engine: TransformersEngine, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    engine: TransformersEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setenv("MEDLLM_CACHE", str(tmp_path))
     pytest.importorskip("accelerate", reason="transformers reads GGUF files with accelerate")
     path = tmp_path / "tiny.gguf"
     write_gguf(path, engine._open.network, engine._open.tokenizer)
@@ -494,6 +504,7 @@ async def test_a_gguf_file_answers_as_the_folder_does(
     unpacked = TransformersEngine(str(path), device="cpu")
     assert "".join(capfd.readouterr()) == ""
     assert unpacked.context_tokens == 512
+    assert unpacked.fingerprint == hashlib.sha256(path.read_bytes()).hexdigest()
     assert unpacked.count_tokens(SENTENCES[3]) == engine.count_tokens(SENTENCES[3])
     for asked in (request(lark="start: /[a-z ]{20}/"), request(lark=GRAMMARS["json"][0]), request("发热", lark=GRAMMARS["chinese"][0])):
         assert (await unpacked.complete(asked)).text == (await engine.complete(asked)).text

@@ -1,0 +1,128 @@
+"""What every adapter shares: folds in, medllm JSON lines out. Standard library only, so that it runs in any system's environment.
+
+An adapter is a script ``SYSTEM.py FOLDS.jsonl OUT.jsonl [options]`` with a function ``predict(fold, options)`` that yields, for each
+note of the fold, its id and what was found. It sees the fold's training sentences and the texts of its notes, never their gold.
+Exit code 77: skipped, and the last line of stderr says why.
+"""
+
+import argparse
+import hashlib
+import importlib.metadata
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SKIPPED = 77
+
+
+class Skip(Exception):
+    """The system cannot run here; the message says why."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A mention: half-open offsets in code points of its text, and the system's own score where it has one."""
+
+    start: int
+    end: int
+    label: str
+    attributes: dict[str, str] = field(default_factory=dict)
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A training sentence with its gold mentions."""
+
+    text: str
+    mentions: tuple[Found, ...]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Notes to read, (id, text), and the sentences of other notes to learn from. ``guidelines`` are by label."""
+
+    notes: tuple[tuple[str, str], ...]
+    train: tuple[Sentence, ...]
+    guidelines: dict[str, str]
+
+    @property
+    def labels(self) -> list[str]:
+        return list(self.guidelines)
+
+
+Predict = Callable[[Fold, argparse.Namespace], Iterator[tuple[str, Sequence[Found]]]]
+
+
+def main(system: str, predict: Predict, packages: Sequence[str], add_options: Callable[[argparse.ArgumentParser], None] = lambda _: None) -> None:
+    parser = argparse.ArgumentParser(prog=system)
+    parser.add_argument("folds", type=Path)
+    parser.add_argument("output", type=Path)
+    add_options(parser)
+    options = parser.parse_args()
+    started, notes, found = time.monotonic(), 0, 0
+    temporary = options.output.with_suffix(".tmp")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", newline="\n") as file:
+            for fold in read_folds(options.folds):
+                texts = dict(fold.notes)
+                for note_id, mentions in predict(fold, options):
+                    file.write(line(system, note_id, texts[note_id], mentions) + "\n")
+                    notes, found = notes + 1, found + len(mentions)
+    except Skip as reason:
+        temporary.unlink(missing_ok=True)
+        print(f"{system}: {reason}", file=sys.stderr)
+        sys.exit(SKIPPED)
+    temporary.replace(options.output)
+    given = {k: str(v) for k, v in vars(options).items() if k not in ("folds", "output", "api_key") and v is not None}
+    versions = {package: importlib.metadata.version(package) for package in packages} | {"python": sys.version.split()[0]}
+    seconds = round(time.monotonic() - started, 1)
+    print(json.dumps({"system": system, "notes": notes, "mentions": found, "seconds": seconds, "options": given, "versions": versions}))
+
+
+def require(package: str, install: str) -> None:
+    """Skip where a package is not installed."""
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        raise Skip(f"{package} is not installed in this environment ({install})") from None
+
+
+def read_folds(path: Path) -> Iterator[Fold]:
+    for raw in path.read_text(encoding="utf-8", errors="surrogatepass").splitlines():
+        data = json.loads(raw)
+        train = (Sentence(s["text"], tuple(Found(*m) for m in s["mentions"])) for s in data["train"])
+        yield Fold(tuple((n["id"], n["text"]) for n in data["notes"]), tuple(train), data["guidelines"])
+
+
+def line(system: str, note_id: str, text: str, mentions: Sequence[Found]) -> str:
+    """One note as ``medllm.formats.jsonl`` reads it."""
+    entities = [
+        {
+            "id": f"T{number}",
+            "label": m.label,
+            "spans": [[m.start, m.end]],
+            "text": text[m.start : m.end],
+            "attributes": m.attributes,
+            "votes": [{"reader": "baseline", "model": system, "score": m.score}],
+        }
+        for number, m in enumerate(sorted(mentions, key=lambda m: (m.start, m.end, m.label)), 1)
+    ]
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    record = {"version": 1, "note_id": note_id, "sha256": digest, "text": text, "entities": entities}
+    return re.sub("[\x85\u2028\u2029]", lambda m: f"\\u{ord(m[0]):04x}", json.dumps(record, ensure_ascii=False))
+
+
+def example_sentences(fold: Fold, count: int) -> list[Sentence]:
+    """Few-shot examples: training sentences of middling length with the most labels, the first of each kind; always the same ones."""
+    fitting = [s for s in fold.train if 40 <= len(s.text) <= 250]
+    ranked = sorted(fitting, key=lambda s: (-len({m.label for m in s.mentions}), -len(s.mentions), s.text))
+    chosen: list[Sentence] = []
+    for label in fold.labels:
+        chosen += [s for s in ranked if s not in chosen and any(m.label == label for m in s.mentions)][: max(1, count // len(fold.labels))]
+    return chosen[:count]

@@ -1,0 +1,143 @@
+"""Tables of a score by subgroup, asked for by name: section, lengths, language, sex and age of the patient, seen in training.
+
+=============== ==================================================================================================
+section         the section that the mention starts in (``section_group``)
+mention-length  words of the mention
+seen            whether the mention's text is among the training mentions (only where these are given)
+shape           continuous or discontinuous
+note-length     characters of the note
+note-type       the field ``note_type`` of the note's meta
+language        the field ``language`` of the note's meta, else the script of its letters
+sex, age        of the patient: fields of the note's meta, else what the text tells (``medllm.text.patient``)
+=============== ==================================================================================================
+
+Ranges include their lower end. What a key cannot place is left out of the table and counted.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from medllm.document import Extraction
+from medllm.errors import UsageError
+from medllm.evaluation import slices
+from medllm.evaluation.counts import Counts, micro
+from medllm.evaluation.matching import Criterion
+from medllm.evaluation.section_group import SECTION_GROUPS, section_group
+from medllm.evaluation.slices import MentionKey, NoteKey, SlicesByNote
+from medllm.evaluation.statistics import Intervals, bootstrap
+
+NOTE_CHARACTERS = (1000, 2500, 5000, 10000)
+MENTION_WORDS = (2, 3, 4, 6)
+AGES = (18, 40, 65)
+
+
+@dataclass(frozen=True)
+class Subgroup:
+    """One row: the micro counts of its notes or mentions, and their intervals where they were drawn."""
+
+    name: str
+    notes: int
+    counts: Counts
+    intervals: Intervals | None = None
+
+
+@dataclass(frozen=True)
+class SubgroupTable:
+    """One table. ``left_out`` is the number of mentions (gold and predicted, a match once) that belong to no row."""
+
+    name: str
+    title: str
+    rows: tuple[Subgroup, ...]
+    left_out: int = 0
+
+
+@dataclass(frozen=True)
+class _Kind:
+    title: str
+    note: NoteKey | None = None
+    mention: MentionKey | None = None
+    order: Sequence[str] = ()
+
+
+def _ordered(edges: Sequence[float]) -> list[str]:
+    return [slices.bucket(value, edges) for value in (edges[0] - 1, *edges)]
+
+
+_KINDS: dict[str, _Kind] = {
+    "section": _Kind("Section", mention=slices.section(lambda note, at: section_group(note.text, at)), order=SECTION_GROUPS),
+    "mention-length": _Kind("Mention length, words", mention=slices.mention_length(MENTION_WORDS), order=_ordered(MENTION_WORDS)),
+    "shape": _Kind("Shape of the mention", mention=slices.shape()),
+    "note-length": _Kind("Note length, characters", note=slices.note_length(NOTE_CHARACTERS), order=_ordered(NOTE_CHARACTERS)),
+    "note-type": _Kind("Type of note", note=slices.meta("note_type")),
+    "language": _Kind("Language or script", note=slices.language()),
+    "sex": _Kind("Sex of the patient", note=slices.patient_sex()),
+    "age": _Kind("Age of the patient, years", note=slices.patient_age(AGES), order=_ordered(AGES)),
+}
+_SEEN = "seen"
+SUBGROUPS = (*_KINDS, _SEEN)
+"""The names there are."""
+
+
+def subgroup_tables(
+    gold: Mapping[str, Extraction],
+    pred: Mapping[str, Extraction],
+    names: Iterable[str] = SUBGROUPS,
+    criterion: Criterion = "exact",
+    *,
+    training: Collection[str] | None = None,
+    samples: int = 0,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[SubgroupTable, ...]:
+    """The tables of these names over mentions, under a criterion of ``matching``; those with fewer than two rows are left out.
+
+    ``training`` holds the texts of the training mentions; without it there is no table ``seen``. Intervals are drawn over the
+    notes of each row if ``samples`` is not 0. Raises UsageError for an unknown name.
+    """
+    found, total = [], micro(slices.by_note(gold, pred, lambda _: "", criterion)[""])
+    for name in names:
+        kind = _kind(name, training)
+        if kind is None:
+            continue
+        groups = _groups(gold, pred, kind, criterion)
+        table = _table(name, kind, groups, total, lambda notes: _intervals(notes, samples, level, seed))
+        if len(table.rows) > 1:
+            found.append(table)
+    return tuple(found)
+
+
+def _kind(name: str, training: Collection[str] | None) -> _Kind | None:
+    if name == _SEEN:
+        return None if training is None else _Kind("Mention text in training", mention=slices.seen(training))
+    if name not in _KINDS:
+        raise UsageError(f"there is no slice {name!r}", hint=f"one of {', '.join(SUBGROUPS)}")
+    return _KINDS[name]
+
+
+def _groups(gold: Mapping[str, Extraction], pred: Mapping[str, Extraction], kind: _Kind, criterion: Criterion) -> SlicesByNote:
+    if kind.mention is not None:
+        return slices.mentions_by_note(gold, pred, kind.mention, criterion)
+    assert kind.note is not None
+    return slices.notes_by_note(gold, pred, kind.note, criterion)
+
+
+def _table(
+    name: str, kind: _Kind, groups: SlicesByNote, total: Counts, intervals: Callable[[list[Counts]], Intervals | None]
+) -> SubgroupTable:
+    order = {row: i for i, row in enumerate(kind.order)}
+    rows = []
+    for row in sorted(groups, key=lambda r: (order.get(r, len(order)), r)):
+        notes = [micro(counts) for counts in groups[row].values()]
+        counts = sum(notes, Counts())
+        if counts.gold or counts.pred:
+            rows.append(Subgroup(row, len(notes), counts, intervals(notes)))
+    inside = sum((row.counts for row in rows), Counts())
+    return SubgroupTable(name, kind.title, tuple(rows), _items(total) - _items(inside))
+
+
+def _items(counts: Counts) -> int:
+    return counts.tp + counts.fp + counts.fn
+
+
+def _intervals(notes: list[Counts], samples: int, level: float, seed: int) -> Intervals | None:
+    return bootstrap([{"": c} for c in notes], [""], samples=samples, level=level, seed=seed).micro if samples else None
