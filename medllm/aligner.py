@@ -36,6 +36,8 @@ class _Place(NamedTuple):
 def align(slots: Sequence[Slot], text: str) -> Answer:
     """Place everything that a free completion says, if it keeps roughly to the line-pinned notation.
 
+    A completion without any mention or number of a line answers nothing; else all slots are taken to be answered.
+
     >>> from medllm.grammar.layout import Label
     >>> from medllm.text.lines import split_lines
     >>> lines = split_lines("Chest pain at rest.\\nLater no chest pain.")
@@ -53,7 +55,8 @@ def align(slots: Sequence[Slot], text: str) -> Answer:
         for c, p in zip(claims, places, strict=True)
         if p is not None
     )
-    return Answer(found, len(slots), unplaced=unknown + len(claims) - len(found))
+    answered = bool(claims or unknown or text.strip() == "-" or any(map(_LINE.match, text.splitlines())))
+    return Answer(found, len(slots) if answered else 0, unplaced=unknown + len(claims) - len(found))
 
 
 def _claims(text: str) -> Iterator[Claim]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -35,17 +35,21 @@ class BackgroundLoop:
         """Wait for ``work`` from any event loop. Cancelling the call cancels ``work``."""
         return await asyncio.wrap_future(self._submit(work))
 
-    def close(self) -> None:
-        """Cancel what still runs and end the thread. May be called twice."""
+    def close(self, last: Callable[[], Coroutine[Any, Any, Any]] | None = None) -> None:
+        """Cancel what still runs, run ``last``, and end the thread. May be called twice."""
         with self._starting:
             running, self._running = self._running, None
         if running is None:
             return
         loop, thread = running
-        asyncio.run_coroutine_threadsafe(_cancel_others(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+        try:
+            asyncio.run_coroutine_threadsafe(_cancel_others(), loop).result()
+            if last is not None:
+                asyncio.run_coroutine_threadsafe(last(), loop).result()
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
 
     def _submit(self, work: Coroutine[Any, Any, _T]) -> "Future[_T]":
         with self._starting:

@@ -37,6 +37,12 @@ def score(completion: Completion, found: Found) -> float | None:
 
 
 def tokens_within(logprobs: Sequence[TokenLogprob], start: int, end: int) -> Sequence[TokenLogprob]:
-    """The tokens that lie in characters ``start`` to ``end`` of the text they make up, wholly or in part."""
+    """The tokens that lie in characters ``start`` to ``end`` of the text they make up, wholly or in part.
+
+    Of a character that is written with several tokens all but the last may have the empty text: they go with it.
+    """
     ends = list(accumulate(len(t.token) for t in logprobs))
-    return logprobs[bisect_right(ends, start) : bisect_right(ends, end - 1) + 1]
+    first = bisect_right(ends, start)
+    while 0 < first < len(logprobs) and not logprobs[first - 1].token:
+        first -= 1
+    return logprobs[first : bisect_right(ends, end - 1) + 1]

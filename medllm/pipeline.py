@@ -1,13 +1,13 @@
 """The way of a note: split, prompt, decode, ground; then its modifiers and relations. Read it from ``Extractor.read`` down."""
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from medllm.aligner import align
+from medllm.background import BackgroundLoop
 from medllm.document import Entity, Extraction, LedgerEntry, Note, Relation, Vote
 from medllm.engines import EngineOptions, create_engine
 from medllm.engines.base import Completion, Engine, Request, Usage
@@ -26,6 +26,8 @@ CHUNK_TOKENS = 64
 MENTIONS_A_PROMPT = 24
 ANSWER_ROOM = 4
 """An answer may take up to so many tokens for each token that is asked about; what is longer is cut in two and asked again."""
+AHEAD = 4
+"""For each prompt that the engine takes at a time, so many chunks are under way: an engine that forms batches needs a choice."""
 
 _T = TypeVar("_T")
 
@@ -54,14 +56,14 @@ class Reading:
     def accounted_for(self) -> bool:
         """True if, for each reader, the characters read and those in the ledger add up to the note."""
         total = len(self.extraction.note.text)
-        missed = {reader: 0 for reader in self.read}
+        unread = dict.fromkeys(self.read, 0)
         for entry in self.extraction.ledger:
-            if entry.reason in UNREAD:
-                missed[entry.reader] += (entry.end or total) - (entry.start or 0)
-        return all(self.read[reader] + missed[reader] == total for reader in self.read)
+            if entry.reason in UNREAD and entry.reader in unread:  # others were asked about mentions, not about all of the note
+                unread[entry.reader] += (total if entry.end is None else entry.end) - (entry.start or 0)
+        return all(self.read[reader] + unread[reader] == total for reader in self.read)
 
 
-UNREAD = frozenset({"output-limit", "context", "engine-error"})
+UNREAD = frozenset({"output-limit", "unanswered", "context", "engine-error"})
 """Ledger reasons whose range was not read."""
 
 
@@ -89,51 +91,58 @@ class Extractor:
         options: EngineOptions | None = None,
     ) -> None:
         if chunk_tokens < 1:
-            raise UsageError("a chunk must hold at least one token", hint="give --chunk-tokens 256")
+            raise UsageError("a chunk must hold at least one token", hint=f"give --chunk-tokens {CHUNK_TOKENS}")
         self.schema = Schema.load(schema)
         if labels is not None:
             self.schema = self.schema.restrict(labels)
-        self.layout = get_layout(layout)
+        try:
+            self.layout = get_layout(layout)
+        except KeyError:
+            raise UsageError(f"there is no layout {layout!r}", hint="layouts are lines and copy") from None
         self.questions = Questions(self.schema, self.layout, Prompts(prompts), language)
         self.relations = relations
         self.chunk_tokens = chunk_tokens
         self.engine = create_engine(engine, model, options or EngineOptions()) if isinstance(engine, str) else engine
-        self._loop = _BackgroundLoop()
+        self._loop = BackgroundLoop()
 
     # --- one note, from its text to its mentions -------------------------------------------------------------------
 
     async def read(self, note: Note) -> Reading:
-        """Read one note: all its chunks at a time, as far as the engine takes them."""
-        chunks = self.split(note)
-        parts = await asyncio.gather(*(self._read_chunk(note, chunk) for chunk in chunks))
-        found = _Found.join(parts)
-        entities = sorted({e.sort_key(): e for e in found.entities}.values(), key=Entity.sort_key)
-        named = {id(e): e.model_copy(update={"id": f"T{n}"}) for n, e in enumerate(entities, 1)}
-        by_key = {e.sort_key(): named[id(e)] for e in entities}
-        relations = {
-            (r.label, r.head.sort_key(), r.tail.sort_key()): r for r in found.relations
-        }  # the same link may have been found from two windows
-        ordered = tuple(
-            r.model_copy(update={"id": f"R{n}", "head": by_key[r.head.sort_key()], "tail": by_key[r.tail.sort_key()]})
-            for n, r in enumerate(sorted(relations.values(), key=lambda r: (r.head.sort_key(), r.tail.sort_key(), r.label)), 1)
+        """Read one note, several chunks at a time."""
+        return await self._read(note, self._turns())
+
+    async def _read(self, note: Note, turns: asyncio.Semaphore) -> Reading:
+        try:
+            chunks = self.split(note)
+        except EngineError as error:
+            found = _Found(ledger=[_entry(note, Chunk(0, len(note.text), ()), "engine-error", str(error))])
+        else:
+            found = _Found.join(await _together(self._read_chunk(note, chunk, turns) for chunk in chunks))
+        mentions = {_key(e): e for e in found.entities}  # a modifier of several mentions was found with each of them
+        named = {key: mentions[key].model_copy(update={"id": f"T{n}"}) for n, key in enumerate(sorted(mentions), 1)}
+        links = {(_key(r.head), _key(r.tail), r.label): r for r in found.relations}
+        relations = tuple(
+            links[key].model_copy(update={"id": f"R{n}", "head": named[key[0]], "tail": named[key[1]]})
+            for n, key in enumerate(sorted(links), 1)
         )
-        extraction = Extraction(note=note, entities=tuple(named.values()), relations=ordered, ledger=tuple(found.ledger))
+        extraction = Extraction(note=note, entities=tuple(named.values()), relations=relations, ledger=tuple(found.ledger))
         return Reading(extraction, tuple(found.requests), {LLM: found.read})
 
     def split(self, note: Note) -> list[Chunk]:
-        """The chunks of a note, counted with the model's tokenizer."""
+        """The chunks of a note, counted with the model's tokenizer. Raises EngineError."""
         return split_chunks(note.text, self.engine.count_tokens, self.chunk_tokens)
 
-    async def _read_chunk(self, note: Note, chunk: Chunk) -> "_Found":
-        found = await self._entities(note, chunk)
-        if not self.relations or not found.entities:
-            return found
-        more = []
-        if self.schema.modifiers:
-            more.append(self._modifiers(note, chunk, found.entities))
-        if self.schema.pair_relations:
-            more.append(self._pairs(note, chunk, found.entities))
-        return _Found.join([found, *await asyncio.gather(*more)])
+    async def _read_chunk(self, note: Note, chunk: Chunk, turns: asyncio.Semaphore) -> "_Found":
+        async with turns:
+            found = await self._entities(note, chunk)
+            if not self.relations or not found.entities:
+                return found
+            more = []
+            if self.schema.modifiers:
+                more.append(self._modifiers(note, chunk, found.entities))
+            if self.schema.pair_relations:
+                more.append(self._pairs(note, chunk, found.entities))
+            return _Found.join([found, *await _together(more)])
 
     # --- the three tasks -------------------------------------------------------------------------------------------
 
@@ -141,62 +150,58 @@ class Extractor:
         if not chunk.lines:
             return _Found(read=chunk.end - chunk.start)
         question = self.questions.entities(chunk)
-        completion, failure = await self._ask(note, chunk, "entities", question, sum(len(line.pieces) for line in chunk.lines))
+        completion, found = await self._ask(note, chunk, "entities", question, sum(len(line.pieces) for line in chunk.lines))
+        answer, whole = self._answer(self.layout, question, completion)
+        if not whole and not found.failed and (halves := chunk.halves()):
+            parts = await _together(self._entities(note, half) for half in halves)
+            return _Found.join([_Found(requests=found.requests), *parts])
         if completion is None:
-            return await self._retry_halves(note, chunk, failure)
-        answer = self._answer(self.layout, question, completion)
-        whole = answer.read_to == len(question.slots)
-        if not whole and chunk.halves():
-            retried = await self._retry_halves(note, chunk, failure)
-            return replace(retried, requests=failure.requests + retried.requests)
-        found = replace(failure, entities=self._ground(note, question.slots, answer, completion), read=chunk.end - chunk.start)
+            return found
+        found.entities.extend(self._ground(note, question.slots, answer, completion))
         found.ledger.extend(self._not_kept(note, question.slots, answer))
         if not whole:
-            found = replace(found, read=0)
-            found.ledger.append(_entry(note, chunk, "output-limit", f"answered {completion.usage.completion_tokens} tokens"))
-        return found
-
-    async def _retry_halves(self, note: Note, chunk: Chunk, failure: "_Found") -> "_Found":
-        halves = chunk.halves()
-        if halves is None or any(e.reason == "engine-error" for e in failure.ledger):
-            return failure
-        parts = await asyncio.gather(*(self._entities(note, half) for half in halves))
-        return _Found.join([_Found(requests=failure.requests), *parts])
+            found.ledger.append(_not_whole(note, chunk, completion))
+            return found
+        return replace(found, read=chunk.end - chunk.start)
 
     async def _modifiers(self, note: Note, chunk: Chunk, entities: Sequence[Entity]) -> "_Found":
         heads = [(e, _line_of(e, chunk)) for e in entities if self.questions.modifier_labels(e.label)]
         batches = [heads[i : i + MENTIONS_A_PROMPT] for i in range(0, len(heads), MENTIONS_A_PROMPT)]
-        return _Found.join(await asyncio.gather(*(self._modifiers_of(note, chunk, batch) for batch in batches)))
+        return _Found.join(await _together(self._modifiers_of(note, chunk, batch) for batch in batches))
 
     async def _modifiers_of(self, note: Note, chunk: Chunk, heads: Sequence[tuple[Entity, Line]]) -> "_Found":
         question = self.questions.modifiers(heads)
         completion, found = await self._ask(note, chunk, "modifiers", question, sum(8 + len(line.pieces) for _, line in heads))
+        answer, whole = self._answer(self.questions.pinned, question, completion)
+        if not whole and not found.failed and len(heads) > 1:
+            halves = heads[: len(heads) // 2], heads[len(heads) // 2 :]
+            parts = await _together(self._modifiers_of(note, chunk, half) for half in halves)
+            return _Found.join([_Found(requests=found.requests), *parts])
         if completion is None:
             return found
-        answer = self._answer(get_layout("lines"), question, completion)
-        found.ledger.extend(self._not_kept(note, question.slots, answer))
-        if answer.read_to < len(question.slots):
-            found.ledger.append(_entry(note, chunk, "output-limit", "modifiers", task="modifiers"))
+        found.ledger.extend(self._not_kept(note, question.slots, answer, task="modifiers"))
+        if not whole:
+            found.ledger.append(_not_whole(note, chunk, completion, task="modifiers"))
         for item, modifier in zip(answer.found, self._ground(note, question.slots, answer, completion), strict=True):
-            head = heads[item.slot - 1][0]
             found.entities.append(modifier)
-            found.relations.append(self._relate(head, modifier, None, modifier.votes))
+            found.relations.append(self._relate(heads[item.slot - 1][0], modifier, None, modifier.votes))
         return found
 
     async def _pairs(self, note: Note, chunk: Chunk, entities: Sequence[Entity]) -> "_Found":
         lines = list(chunk.lines)
-        mentions = [(e, lines.index(_line_of(e, chunk))) for e in sorted(entities, key=Entity.sort_key)]
+        mentions = [(e, lines.index(_line_of(e, chunk))) for e in sorted(entities, key=_key)]
         question = self.questions.relations(mentions, lines)
         if not any(slot.links for slot in question.links):
             return _Found()
         completion, found = await self._ask(note, chunk, "relations", question, 8 * len(mentions))
         if completion is None:
             return found
-        links, answered, unplaced = read_links(question.links, completion.text)
+        cut_off = completion.finish_reason == "length"
+        links, answered, unplaced = read_links(question.links, completion.text, cut_off=cut_off)
         if unplaced:
             found.ledger.append(_entry(note, chunk, "unplaced", f"{unplaced} relations", task="relations"))
         if answered < len(question.links):
-            found.ledger.append(_entry(note, chunk, "output-limit", "relations", task="relations"))
+            found.ledger.append(_not_whole(note, chunk, completion, task="relations"))
         for number, link in links:
             found.relations.append(self._relate(mentions[number - 1][0], mentions[link.target - 1][0], link, (self._vote(None),)))
         return found
@@ -205,24 +210,30 @@ class Extractor:
 
     async def _ask(self, note: Note, chunk: Chunk, task: str, question: Question, pieces: int) -> "tuple[Completion | None, _Found]":
         """One request. Without a completion, what is found holds the ledger entry that says why."""
-        prompt_tokens = sum(self.engine.count_tokens(m.content) + 8 for m in question.messages)
-        room = self.engine.context_tokens - prompt_tokens
-        needed = 32 + pieces
-        if room < needed:
-            return None, _Found(ledger=[_entry(note, chunk, "context", f"{prompt_tokens} prompt tokens", task=task)])
-        constraint = question.constraint if self.engine.constrained else None
-        request = Request(question.messages, constraint, min(room, 64 + ANSWER_ROOM * pieces), logprobs=True)
         try:
+            prompt_tokens = sum(self.engine.count_tokens(m.content) + 8 for m in question.messages)
+            room = self.engine.context_tokens - prompt_tokens
+            needed = 32 + pieces
+            if room < needed:
+                return None, _Found(ledger=[_entry(note, chunk, "context", f"{prompt_tokens} prompt tokens", task=task)])
+            constraint = question.constraint if self.engine.constrained else None
+            request = Request(question.messages, constraint, min(room, 64 + ANSWER_ROOM * pieces), logprobs=True)
             completion = await self.engine.complete(request)
         except EngineError as error:
             return None, _Found(ledger=[_entry(note, chunk, "engine-error", str(error), task=task)])
         used = RequestUsage(note.id, task, chunk.start, chunk.end, completion.finish_reason, completion.usage)
         return completion, _Found(requests=[used])
 
-    def _answer(self, layout: Layout, question: Question, completion: Completion) -> Answer:
+    def _answer(self, layout: Layout, question: Question, completion: Completion | None) -> tuple[Answer, bool]:
+        """What is in a completion, and whether it answers all slots to their end. None gives an empty answer."""
+        if completion is None:
+            return Answer((), 0), False
+        cut_off = completion.finish_reason == "length"
         if self.engine.constrained or layout.name != "lines":
-            return layout.read(question.slots, completion.text)
-        return align(question.slots, completion.text)
+            answer = layout.read(question.slots, completion.text, cut_off=cut_off)
+            return answer, answer.read_to == len(question.slots)
+        answer = align(question.slots, completion.text)
+        return answer, answer.read_to == len(question.slots) and not cut_off
 
     def _ground(self, note: Note, slots: Sequence[Slot], answer: Answer, completion: Completion) -> list[Entity]:
         by_number = {s.number: s for s in slots}
@@ -243,37 +254,39 @@ class Extractor:
         kind = next(k for k in kinds if link is None or k.label == link.label)
         return kind(head=head, tail=tail, votes=votes)
 
-    def _not_kept(self, note: Note, slots: Sequence[Slot], answer: Answer) -> list[LedgerEntry]:
+    def _not_kept(self, note: Note, slots: Sequence[Slot], answer: Answer, *, task: str = "entities") -> list[LedgerEntry]:
         by_number = {s.number: s.line for s in slots}
+        reader = _reader(task)
         entries = [
-            LedgerEntry(note_id=note.id, reader=LLM, reason="layout-bound", start=by_number[n].start, end=by_number[n].end)
+            LedgerEntry(note_id=note.id, reader=reader, reason="layout-bound", start=by_number[n].start, end=by_number[n].end)
             for n in answer.bounded
         ]
         if answer.unplaced:
-            start, end = slots[0].line.start, slots[-1].line.end
+            start, end = min(s.line.start for s in slots), max(s.line.end for s in slots)
             detail = f"{answer.unplaced} mentions"
-            entries.append(LedgerEntry(note_id=note.id, reader=LLM, reason="unplaced", start=start, end=end, detail=detail))
+            entries.append(LedgerEntry(note_id=note.id, reader=reader, reason="unplaced", start=start, end=end, detail=detail))
         return entries
 
     # --- many notes, and the synchronous façade --------------------------------------------------------------------
 
-    async def stream(self, notes: Iterable[Note], *, in_flight: int | None = None) -> AsyncIterator[Reading]:
+    async def stream(self, notes: Iterable[Note], *, in_flight: int | None = None) -> AsyncGenerator[Reading, None]:
         """Read notes as they come, at most ``in_flight`` at a time; yields them as they are done, in any order."""
-        width = in_flight or self.engine.concurrency + 1
+        width = in_flight or self._width
+        turns = self._turns()
         pending: set[asyncio.Task[Reading]] = set()
         iterator = iter(notes)
         try:
             while True:
                 while len(pending) < width and (note := next(iterator, None)) is not None:
-                    pending.add(asyncio.create_task(self.read(note)))
+                    pending.add(asyncio.create_task(self._read(note, turns)))
                 if not pending:
                     return
-                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
+                done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                for task in sorted(done, key=lambda t: t.cancelled() or t.exception() is not None):  # what was read is not lost
+                    pending.remove(task)
                     yield task.result()
         finally:
-            for task in pending:
-                task.cancel()
+            await _cancel(pending)
 
     async def extract_async(self, note: str | Note) -> Extraction:
         """As ``extract``, for callers with an event loop."""
@@ -284,12 +297,26 @@ class Extractor:
         return self._loop.run(self.extract_async(note))
 
     def extract_batch(self, notes: Iterable[str | Note]) -> list[Extraction]:
-        """Read many notes at a time; the results are in the order of ``notes``."""
+        """Read many notes, several at a time; the results are in the order of ``notes``."""
+        return self._loop.run(self.extract_batch_async(notes))
 
-        async def all_of() -> list[Extraction]:
-            return list(await asyncio.gather(*(self.extract_async(as_note(n, i)) for i, n in enumerate(notes, 1))))
+    async def extract_batch_async(self, notes: Iterable[str | Note]) -> list[Extraction]:
+        """As ``extract_batch``, for callers with an event loop."""
+        room, turns = asyncio.Semaphore(self._width), self._turns()
 
-        return self._loop.run(all_of())
+        async def one(note: Note) -> Extraction:
+            async with room:
+                return (await self._read(note, turns)).extraction
+
+        return await _together(one(as_note(note, number)) for number, note in enumerate(notes, 1))
+
+    @property
+    def _width(self) -> int:
+        """Notes at a time: one more than the engine takes, so that the next one is ready when it is free."""
+        return self.engine.concurrency + 1
+
+    def _turns(self) -> asyncio.Semaphore:
+        return asyncio.Semaphore(AHEAD * self.engine.concurrency)
 
     def close(self) -> None:
         """Give back the engine's memory."""
@@ -323,23 +350,10 @@ class _Found:
             sum(p.read for p in parts),
         )
 
-
-class _BackgroundLoop:
-    """An event loop in a thread of its own, so that the synchronous calls also work inside a notebook's loop."""
-
-    def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def run(self, work: Coroutine[Any, Any, _T]) -> _T:
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            threading.Thread(target=self._loop.run_forever, name="medllm", daemon=True).start()
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-
-    def close(self) -> None:
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._loop = None
+    @property
+    def failed(self) -> bool:
+        """True if the engine did not answer: asking for less would not help."""
+        return any(e.reason == "engine-error" for e in self.ledger)
 
 
 def as_note(note: str | Note, number: int = 1) -> Note:
@@ -347,9 +361,38 @@ def as_note(note: str | Note, number: int = 1) -> Note:
     return note if isinstance(note, Note) else Note(id=f"note-{number}", text=note)
 
 
+def _reader(task: str) -> str:
+    return LLM if task == "entities" else f"{LLM}-{task}"
+
+
 def _entry(note: Note, chunk: Chunk, reason: str, detail: str, *, task: str = "entities") -> LedgerEntry:
-    reader = LLM if task == "entities" else f"{LLM}-{task}"
-    return LedgerEntry(note_id=note.id, reader=reader, reason=reason, start=chunk.start, end=chunk.end, detail=detail)
+    return LedgerEntry(note_id=note.id, reader=_reader(task), reason=reason, start=chunk.start, end=chunk.end, detail=detail)
+
+
+def _not_whole(note: Note, chunk: Chunk, completion: Completion, *, task: str = "entities") -> LedgerEntry:
+    reason = "output-limit" if completion.finish_reason == "length" else "unanswered"
+    return _entry(note, chunk, reason, f"an answer of {completion.usage.completion_tokens} tokens", task=task)
+
+
+def _key(entity: Entity) -> tuple[int, int, str, tuple[tuple[int, int], ...]]:
+    """What tells two mentions apart, in reading order."""
+    return (*entity.sort_key(), tuple((s.start, s.end) for s in entity.spans))
+
+
+async def _together(work: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
+    """The results of all, in order. If one fails, or the call is cancelled, none of them is left running."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        await _cancel(tasks)
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    running = [task for task in tasks if not task.done()]
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
 
 
 def _line_of(entity: Entity, chunk: Chunk) -> Line:

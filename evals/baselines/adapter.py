@@ -59,7 +59,11 @@ class Fold:
 Predict = Callable[[Fold, argparse.Namespace], Iterator[tuple[str, Sequence[Found]]]]
 
 
-def main(system: str, predict: Predict, packages: Sequence[str], add_options: Callable[[argparse.ArgumentParser], None] = lambda _: None) -> None:
+AddOptions = Callable[[argparse.ArgumentParser], None]
+
+
+def main(system: str, predict: Predict, packages: Sequence[str], add_options: AddOptions = lambda _: None) -> None:
+    """Read the folds, write the predictions, and print one JSON line that says what was done, with what."""
     parser = argparse.ArgumentParser(prog=system)
     parser.add_argument("folds", type=Path)
     parser.add_argument("output", type=Path)

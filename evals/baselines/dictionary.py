@@ -11,6 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from adapter import Fold, Found, Sentence, main
 
@@ -72,7 +73,7 @@ class Dictionary:
             else:
                 i += 1
 
-    @property
+    @cached_property
     def _longest(self) -> dict[str, int]:
         """By first token, the length of the longest term."""
         lengths: dict[str, int] = {}

@@ -45,7 +45,10 @@ _register()
 
 
 def main() -> None:
-    """The entry point: errors that a user can cause become one sentence and a hint on stderr, and an exit code."""
+    """The entry point: errors that a user can cause become one sentence and a hint on stderr, and an exit code.
+
+    Typer itself ends with 130 on an interrupt, and with 1 where nobody reads standard output any more.
+    """
     try:
         app()
     except MedllmError as error:
@@ -53,8 +56,3 @@ def main() -> None:
         if error.hint:
             typer.echo(f"hint: {error.hint}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("interrupted; the same command goes on where it stopped", err=True)
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(1)

@@ -1,6 +1,6 @@
 """``medllm extract``: notes in, a run directory out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from medllm.document import Note
     from medllm.formats.inputs import Unreadable
     from medllm.pipeline import Extractor
+    from medllm.runs.run import RunResult
 
 _INPUT, _READING, _MODEL = "Input", "Reading", "Model"
 
@@ -29,7 +30,7 @@ def extract(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the prompt, the grammar and token counts of the first chunk; decode nothing.")
     ] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="Read at most so many notes.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many notes of the inputs.")] = None,
     text_column: Annotated[str | None, typer.Option(help="The column of a table that holds the text.", rich_help_panel=_INPUT)] = None,
     id_column: Annotated[str | None, typer.Option(help="The column of a table that holds the note's id.", rich_help_panel=_INPUT)] = None,
     encoding: Annotated[str, typer.Option(help="The encoding of text files.", rich_help_panel=_INPUT)] = "utf-8",
@@ -57,25 +58,24 @@ def extract(
     Exit code 0: everything was read. 1: stopped by an error; what was done is kept. 2: wrong usage. 3: finished, and the ledger is
     not empty. 4: the accounting does not add up. 130: interrupted.
     """
-    from itertools import islice
-
     from medllm.engines import EngineOptions
     from medllm.engines.replay import Recorder
     from medllm.errors import UsageError
     from medllm.formats import registry
     from medllm.formats.inputs import read_inputs
     from medllm.pipeline import Extractor
+    from medllm.runs.run import first_notes
     from medllm.schema import Schema
 
-    formats = [name.strip() for name in format_.split(",") if name.strip()]
+    formats = _names(format_)
     for name in formats:
         registry.writer(name)
-    if layout not in ("lines", "copy"):
-        raise UsageError(f"there is no layout {layout!r}", hint="layouts are lines and copy")
+    if out == "-" and formats != ["jsonl"]:
+        raise UsageError("standard output takes JSON lines only", hint="give a folder, such as -o out, for other formats")
     pack = Schema.load(schema)
     items = read_inputs(inputs, text_column=text_column, id_column=id_column, max_chars=max_note_chars, encoding=encoding)
     if limit is not None:
-        items = islice(items, limit)
+        items = first_notes(items, limit)
     with download_progress() as progress:
         options = EngineOptions(context, parallel, threads, device, progress=progress)
         extractor = Extractor(
@@ -85,20 +85,24 @@ def extract(
             layout=layout,
             prompts=prompts,
             language=language,
-            labels=labels.split(",") if labels is not None else None,
+            labels=None if labels is None else _names(labels),
             relations=relations,
             chunk_tokens=chunk_tokens,
             options=options,
         )
-    if record is not None:
-        extractor.engine = Recorder(extractor.engine, record)
     with extractor:
+        if record is not None:
+            extractor.engine = Recorder(extractor.engine, record)
         if dry_run:
             _show(extractor, items)
         elif out == "-":
             _print(extractor, items)
         else:
             _run(extractor, items, Path(out), formats, fresh)
+
+
+def _names(given: str) -> list[str]:
+    return [name.strip() for name in given.split(",") if name.strip()]
 
 
 def _run(extractor: "Extractor", items: "Iterable[Note | Unreadable]", out: Path, formats: Sequence[str], fresh: bool) -> None:
@@ -111,44 +115,56 @@ def _run(extractor: "Extractor", items: "Iterable[Note | Unreadable]", out: Path
     try:
         with run_progress() as report:
             result = asyncio.run(run(extractor, items, directory, formats=formats, report=report))
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command goes on where it stopped", err=True)
+        raise
     finally:
         directory.close()
     typer.echo(run_line(result.progress), err=True)
-    if not result.accounted_for:
-        typer.echo("error: the characters read and those in the ledger do not add up; please report it", err=True)
-    elif result.ledger:
+    if result.ledger:
         typer.echo(f"{result.ledger} ledger entries: {out / 'ledger.jsonl'} tells what was not read or not kept, and why", err=True)
     typer.echo(f"{out / 'extractions.jsonl'}; look at it with: medllm view {out}", err=True)
-    if result.exit_code:
-        raise typer.Exit(result.exit_code)
+    _exit(result)
 
 
 def _print(extractor: "Extractor", items: "Iterable[Note | Unreadable]") -> None:
     import asyncio
+    from contextlib import aclosing
 
     from medllm.document import Note
     from medllm.formats import jsonl
+    from medllm.runs.run import Progress, RunResult
 
-    missed = 0
+    missed, accounted_for = 0, True
 
-    async def read_all() -> None:
+    def notes() -> "Iterator[Note]":
         nonlocal missed
-        notes = []
         for item in items:
             if isinstance(item, Note):
-                notes.append(item)
+                yield item
             else:
                 missed += 1
                 typer.echo(f"not read: {item.source}: {item.reason}: {item.detail}", err=True)
-        async for reading in extractor.stream(notes):
-            typer.echo(jsonl.dump(reading.extraction))
-            missed += len(reading.extraction.ledger)
-            for entry in reading.extraction.ledger:
-                typer.echo(f"ledger: {entry.model_dump_json(exclude_none=True)}", err=True)
 
-    asyncio.run(read_all())
-    if missed:
-        raise typer.Exit(3)
+    async def print_all() -> None:
+        nonlocal missed, accounted_for
+        async with aclosing(extractor.stream(notes())) as readings:
+            async for reading in readings:
+                typer.echo(jsonl.dump(reading.extraction))
+                accounted_for &= reading.accounted_for
+                missed += len(reading.extraction.ledger)
+                for entry in reading.extraction.ledger:
+                    typer.echo(f"ledger: {entry.model_dump_json(exclude_none=True)}", err=True)
+
+    asyncio.run(print_all())
+    _exit(RunResult(Progress(), missed, accounted_for))
+
+
+def _exit(result: "RunResult") -> None:
+    if not result.accounted_for:
+        typer.echo("error: the characters read and those in the ledger do not add up; please report it", err=True)
+    if result.exit_code:
+        raise typer.Exit(result.exit_code)
 
 
 def _show(extractor: "Extractor", items: "Iterable[Note | Unreadable]") -> None:

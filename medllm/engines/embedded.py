@@ -5,17 +5,21 @@ the model's chat template, continuous batching, and it stops decoding when a cal
 """
 
 import asyncio
+import json
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 import time
+import weakref
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from medllm.background import BackgroundLoop
 from medllm.engines.base import Completion, FinishReason, Request, TokenLogprob, Usage
 from medllm.errors import EngineError
 from medllm.grammar.constraint import Constraint
@@ -24,6 +28,7 @@ from medllm.grammar.description import Grammar, Literal
 DEFAULT_CONTEXT = 4096
 DEFAULT_PARALLEL = 1
 _SOCKET = "llama.sock"  # llama.cpp takes a host name with this ending for a socket
+_SOCKET_PATH_BYTES = 103  # what every Unix allows
 _LLGUIDANCE = "%llguidance {}\n"
 _NEVER_SAID = "medllm-probe-7f3a"
 
@@ -32,7 +37,8 @@ class EmbeddedEngine:
     """Runs a GGUF file.
 
     ``context_tokens`` is the room for one prompt and its answer; ``parallel`` prompts are decoded at a time, each with that
-    room. ``threads`` defaults to the cores this process may use. Raises EngineError if the file is no model llama.cpp can run.
+    room. ``threads`` defaults to the cores this process may use. Calls may come from several event loops. Raises EngineError if
+    the file is no model llama.cpp can run.
     """
 
     name = "embedded"
@@ -54,30 +60,33 @@ class EmbeddedEngine:
         self.context_tokens = context_tokens
         self.concurrency = parallel
         self._lark = grammar_form == "lark"
-        self._folder = Path(tempfile.mkdtemp(prefix="medllm-"))
+        _check_file(Path(path))
+        self._folder = _private_folder()
+        self._remove_folder = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._key = secrets.token_hex(16)
-        self._server = self._start(Path(path), threads or available_cores())
-        headers = {"Authorization": f"Bearer {self._key}"}
-        socket = str(self._folder / _SOCKET)
-        self._client = httpx.Client(transport=httpx.HTTPTransport(uds=socket), base_url="http://embedded", headers=headers, timeout=60)
-        self._async = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(uds=socket, limits=httpx.Limits(max_connections=parallel)),
-            base_url="http://embedded",
-            headers=headers,
-            timeout=None,
-        )
+        where: dict[str, Any] = {
+            "base_url": "http://embedded",
+            "headers": {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"},
+            "timeout": None,  # the model is in this process: it answers, however long it takes, or dies with it
+        }
+        path_of_socket = str(self._folder / _SOCKET)
+        limits = httpx.Limits(max_connections=parallel)
+        self._client = httpx.Client(transport=httpx.HTTPTransport(uds=path_of_socket), **where)
+        self._async = httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=path_of_socket, limits=limits), **where)
         self._slots = asyncio.Semaphore(parallel)
+        self._loop = BackgroundLoop()  # connections and semaphore belong to one loop; callers have their own
+        self._server: Any = None
         self.count_tokens = lru_cache(maxsize=4096)(self._count_tokens)  # type: ignore[method-assign]
-        self._probe()
+        try:
+            self._server = self._start(Path(path), threads or available_cores())
+            self._probe()
+        except BaseException:
+            self._close()
+            raise
 
     def _start(self, path: Path, threads: int) -> Any:
         import xllamacpp
 
-        if not path.is_file():
-            raise EngineError(f"there is no model file {path}", hint="give a .gguf file, or a name that `medllm models list` shows")
-        with path.open("rb") as file:
-            if file.read(4) != b"GGUF":
-                raise EngineError(f"{path} is not a GGUF file", hint="use --engine transformers for other models")
         params = xllamacpp.CommonParams()
         params.model.path = str(path)
         params.n_ctx = self.context_tokens * self.concurrency
@@ -95,7 +104,6 @@ class EmbeddedEngine:
         try:
             return xllamacpp.Server(params)
         except (RuntimeError, ValueError) as error:
-            shutil.rmtree(self._folder, ignore_errors=True)
             raise EngineError(
                 f"llama.cpp cannot load {path.name}", hint="is it whole (`medllm models verify`), and is there memory?"
             ) from error
@@ -105,14 +113,24 @@ class EmbeddedEngine:
         for form in (True, False) if self._lark else (False,):
             self._lark = form
             probe = self._body("Say hello.", Request((), Constraint(Grammar({"root": Literal(_NEVER_SAID)})), 32))
-            if self._client.post("/completion", json=probe).json().get("content") == _NEVER_SAID:
+            try:
+                response = self._client.post("/completion", content=json.dumps(probe))
+            except httpx.HTTPError as error:
+                raise _stopped(error) from error
+            if response.status_code == httpx.codes.OK and response.json().get("content") == _NEVER_SAID:
                 return
         raise EngineError(
             "this build of llama.cpp does not obey grammars", hint="install the pinned xllamacpp: pip install --force-reinstall xllamacpp"
         )
 
     def _count_tokens(self, text: str) -> int:
-        return len(self._client.post("/tokenize", json={"content": text, "parse_special": False}).json()["tokens"])
+        if self._client.is_closed:
+            raise _closed()
+        try:
+            response = self._client.post("/tokenize", content=json.dumps({"content": text, "parse_special": False}))
+        except httpx.HTTPError as error:
+            raise _stopped(error) from error
+        return len(self._answer(response)["tokens"])
 
     def count_tokens(self, text: str) -> int:
         """Number of tokens of ``text`` by the model's own tokenizer, without special tokens."""
@@ -120,6 +138,11 @@ class EmbeddedEngine:
 
     async def complete(self, request: Request) -> Completion:
         """Answer one request. Cancelling the call stops the decoding."""
+        if self._client.is_closed:
+            raise _closed()
+        return await self._loop.call(self._complete(request))
+
+    async def _complete(self, request: Request) -> Completion:
         async with self._slots:
             started = time.perf_counter()
             messages = [{"role": m.role, "content": m.content} for m in request.messages]
@@ -160,26 +183,65 @@ class EmbeddedEngine:
 
     async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         try:
-            response = await self._async.post(path, json=body)
+            return self._answer(await self._async.post(path, content=json.dumps(body)))
         except httpx.HTTPError as error:
-            raise EngineError(f"llama.cpp stopped answering: {type(error).__name__}", hint="it may have run out of memory") from error
-        if response.status_code != httpx.codes.OK:
-            kind = response.json().get("error", {}).get("type", "") if "json" in response.headers.get("content-type", "") else ""
-            if kind == "exceed_context_size_error":
-                raise EngineError(
-                    f"the prompt is longer than the context of {self.context_tokens} tokens",
-                    hint="give a larger --context, or a smaller --chunk-tokens",
-                )
-            raise EngineError(f"llama.cpp answered {response.status_code} {kind}".strip())
-        return dict(response.json())
+            raise _stopped(error) from error
+
+    def _answer(self, response: httpx.Response) -> dict[str, Any]:
+        if response.status_code == httpx.codes.OK:
+            return dict(response.json())
+        kind = response.json().get("error", {}).get("type", "") if "json" in response.headers.get("content-type", "") else ""
+        if kind == "exceed_context_size_error":
+            raise EngineError(
+                f"the prompt is longer than the context of {self.context_tokens} tokens",
+                hint="give a larger --context, or a smaller --chunk-tokens",
+            )
+        raise EngineError(f"llama.cpp answered {response.status_code} {kind}".strip())
 
     async def aclose(self) -> None:
-        """Give back the model's memory and the socket."""
-        if self._server is not None:
-            await self._async.aclose()
-            self._client.close()
-            self._server = None
-            shutil.rmtree(self._folder, ignore_errors=True)
+        """Give back the model's memory and the socket. What is being decoded is stopped."""
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._loop.close(last=self._async.aclose)
+        self._client.close()
+        self._server = None
+        self._remove_folder()
+
+
+def _check_file(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except FileNotFoundError:
+        raise EngineError(f"there is no model file {path}", hint="give a .gguf file, or a name that `medllm models list` shows") from None
+    except OSError as error:
+        raise EngineError(f"{path} cannot be read: {error.strerror}", hint="give a .gguf file") from None
+    if magic != b"GGUF":
+        raise EngineError(f"{path} is not a GGUF file", hint="use --engine transformers for other models")
+
+
+def _private_folder() -> Path:
+    """A folder that only its owner may enter, with a path that leaves room for the name of a socket."""
+    if not hasattr(socket, "AF_UNIX"):
+        raise EngineError("this Python has no Unix sockets, which the embedded engine needs", hint="use --engine transformers, or WSL")
+    for parent in (None, "/tmp"):
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="medllm-", dir=parent))
+        except OSError as error:
+            raise EngineError(f"there is no room for temporary files: {error.strerror}", hint="set TMPDIR to a folder of yours") from None
+        if len(os.fsencode(folder / _SOCKET)) <= _SOCKET_PATH_BYTES:
+            return folder
+        folder.rmdir()
+    raise EngineError("the path of the folder for temporary files is too long for a socket", hint="set TMPDIR to a shorter one")
+
+
+def _stopped(error: httpx.HTTPError) -> EngineError:
+    return EngineError(f"llama.cpp stopped answering: {type(error).__name__}", hint="it may have run out of memory")
+
+
+def _closed() -> EngineError:
+    return EngineError("the engine has been closed", hint="make a new one for further requests")
 
 
 def available_cores() -> int:

@@ -22,7 +22,7 @@ ids of the relations tell, else each phrase in the first entry that has room. ``
 
 import html
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from medllm.formats.classes import fold
 from medllm.formats.collecting import Collector, Given, Offsets, number, squeeze
 from medllm.formats.corpus_files import Texts, numbered_lines, read_text, write_note
 from medllm.formats.ids import Positions
-from medllm.formats.line_tokens import LineTokens, cover, shown
+from medllm.formats.line_tokens import LineTokens, Position, shown
 from medllm.schema import Schema, attribute_value
 
 ENDINGS = (".i2b2.entries", "_gold.entries", ".entries", ".i2b2", ".m")
@@ -85,18 +85,21 @@ def from_extraction(extraction: Extraction) -> str:
     tokens = LineTokens(extraction.note.text)
     where = Positions(extraction)
     keys = [_FIELDS.get(fold(entity.label)) for entity in extraction.entities]
-    entries: dict[int, list[tuple[str, dict[str, int]]]] = {n: [] for n, key in enumerate(keys) if key == NAME}
+    names = {n: _field(NAME, n, extraction, tokens) for n, key in enumerate(keys) if key == NAME}
+    entries: dict[str, list[tuple[str, dict[str, int]]]] = {name: [] for name in names.values()}
     for relation in extraction.relations:
         head, tail = where.of(relation.head), where.of(relation.tail)
         key = keys[tail]
-        if head in entries and key not in (NAME, None):
+        if head in names and key not in (NAME, None):
             match = _ENTRY_ID.fullmatch(relation.id)
-            _place(entries[head], match[1] if match else "", str(key), tail)
+            _place(entries[names[head]], match[1] if match else "", str(key), tail)
     lines = []
-    for name, found in entries.items():
-        for _, phrases in found or [("", {})]:
-            fields = {NAME: name} | phrases
-            lines.append("||".join((*(_field(key, fields, extraction, tokens) for key in LABELS), *_about(extraction.entities[name]))))
+    for n, name in names.items():
+        if name not in entries:  # written already: another mention of the same tokens
+            continue
+        for _, phrases in entries.pop(name) or [("", {})]:
+            fields = (_field(key, phrases.get(key), extraction, tokens) for key in LABELS if key != NAME)
+            lines.append("||".join((name, *fields, *_about(extraction.entities[n]))))
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -109,16 +112,20 @@ def _place(entries: list[tuple[str, dict[str, int]]], entry: str, key: str, phra
     entries.append((entry, {key: phrase}))
 
 
-def _field(key: str, fields: Mapping[str, int], extraction: Extraction, tokens: LineTokens) -> str:
-    if key not in fields:
+def _field(key: str, phrase: int | None, extraction: Extraction, tokens: LineTokens) -> str:
+    if phrase is None:
         return f'{key}="{NOT_MENTIONED}"'
-    entity = extraction.entities[fields[key]]
-    parts = [tokens.positions(span.start, span.end) for span in entity.spans]
-    known = [part for part in parts if part is not None]
-    if cover(entity, tokens) is None or not known:
+    parts: list[tuple[int, int, tuple[Position, Position]]] = []
+    for span in extraction.entities[phrase].spans:
+        found = tokens.positions(span.start, span.end)
+        if found and parts and found[0] <= parts[-1][2][1]:
+            parts[-1] = (parts[-1][0], span.end, (parts[-1][2][0], found[1]))
+        elif found:
+            parts.append((span.start, span.end, found))
+    if not parts:
         raise FormatError("a mention of white space only has no token", hint="i2b2 positions count tokens: leave such mentions out")
-    quoted = "...".join(tokens.text(span.start, span.end) for span, part in zip(entity.spans, parts, strict=True) if part)
-    return f'{key}="{quoted}" ' + ",".join(map(shown, known))
+    quoted = "...".join(tokens.text(start, end) for start, end, _ in parts)
+    return f'{key}="{quoted}" ' + ",".join(shown(found) for _, _, found in parts)
 
 
 def _about(entity: Entity) -> Iterator[str]:

@@ -87,21 +87,18 @@ def from_extraction(extraction: Extraction) -> str:
     """The content of the file. Ids that are missing or repeat are given: ``E1``, ``TL1``. Raises FormatError."""
     names = complete((e.id for e in extraction.entities), "E")
     where = Positions(extraction)
+    text = extraction.note.text
     tags = [
-        Tag(entity.label, placed(name, entity) | written_attributes(entity))
+        Tag(entity.label, placed(name, entity, text) | written_attributes(entity))
         for name, entity in zip(names, extraction.entities, strict=True)
     ]
     for name, relation in zip(complete((r.id for r in extraction.relations), "TL"), extraction.relations, strict=True):
         head, tail = where.of(relation.head), where.of(relation.tail)
-        ends = {
-            "fromID": names[head],
-            "fromText": one_line(relation.head.text),
-            "toID": names[tail],
-            "toText": one_line(relation.tail.text),
-        }
+        copies = [one_line(end.span.of(text)) for end in (relation.head, relation.tail)]
+        ends = {"fromID": names[head], "fromText": copies[0], "toID": names[tail], "toText": copies[1]}
         tags.append(Tag(LINK, {"id": name} | ends | {"type": "" if relation.label == LINK else relation.label}))
     tags.sort(key=lambda tag: _ORDER.index(tag.name if tag.name in _ORDER else ""))
-    return dumps(ROOT, extraction.note.text, tags)
+    return dumps(ROOT, text, tags)
 
 
 def add_mention(found: Collector, tag: Tag, label: str, given: Sequence[Given]) -> Entity | None:
@@ -123,9 +120,9 @@ def warn_if_counted_from_one(found: Collector, tags: Sequence[Tag]) -> None:
         found.report(None, "text-mismatch", "every offset fits if it counts from 1: is a line break missing after CDATA[?", dropped=False)
 
 
-def placed(name: str, entity: Entity) -> dict[str, str]:
+def placed(name: str, entity: Entity, text: str) -> dict[str, str]:
     """``id``, ``start``, ``end`` and ``text``, from the first part's start to the last part's end."""
-    return {"id": name, "start": str(entity.span.start), "end": str(entity.span.end), "text": one_line(entity.text)}
+    return {"id": name, "start": str(entity.span.start), "end": str(entity.span.end), "text": one_line(entity.span.of(text))}
 
 
 def written_attributes(entity: Entity) -> dict[str, str]:

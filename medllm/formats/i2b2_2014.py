@@ -95,14 +95,15 @@ class Writer:
 def from_extraction(extraction: Extraction) -> str:
     """The content of the file. Ids that are missing or repeat are given: ``P1``."""
     names = complete((e.id for e in extraction.entities), "P")
-    return dumps(ROOT, extraction.note.text, [_tag(name, entity) for name, entity in zip(names, extraction.entities, strict=True)])
+    text = extraction.note.text
+    return dumps(ROOT, text, [_tag(name, entity, text) for name, entity in zip(names, extraction.entities, strict=True)])
 
 
-def _tag(name: str, entity: Entity) -> Tag:
+def _tag(name: str, entity: Entity, text: str) -> Tag:
     values = written_attributes(entity)
     category = values.pop("category", _category(entity.label))
     comment = values.pop("comment", "")
-    return Tag(category, placed(name, entity) | {"TYPE": entity.label, "comment": comment} | values)
+    return Tag(category, placed(name, entity, text) | {"TYPE": entity.label, "comment": comment} | values)
 
 
 def _category(label: str) -> str:

@@ -21,7 +21,7 @@
     to = "assertion"
     values = { NEG = "absent" }
 
-    [[modifiers]]                               # a mention that has such a modifier (labels of the pack) has this value; the first one counts
+    [[modifiers]]                               # a mention with such a modifier (the pack's label) has this value; the first rule counts
     modifier = "negation"
     attribute = "assertion"
     value = "absent"

@@ -56,6 +56,8 @@ def parse(text: str, path: str = "") -> Iterator[Placed | Problem]:
     array = text.startswith("[", position)
     position = _after_space(text, position + array)
     again = re.compile(rf"^{re.escape(_indent(text, position))}\{{", re.MULTILINE)
+    if position >= end and not array:
+        yield Problem(path, None, "malformed-line", "the file is empty", dropped=False)
     while position < end:
         if array and text[position] == "]":
             return
@@ -63,8 +65,9 @@ def parse(text: str, path: str = "") -> Iterator[Placed | Problem]:
         try:
             value, position = json_decoder.raw_decode(text, position)
         except (ValueError, RecursionError) as error:
-            at = json_decoder.line_of(error.pos) if isinstance(error, json.JSONDecodeError) else line
             found = again.search(text, max(position + 1, text.find("\n", position)))
+            broken = error.pos if isinstance(error, json.JSONDecodeError) else position
+            at = line if found and broken >= found.start() else json_decoder.line_of(broken)
             rest = "" if found else ", and the rest is not read"
             yield Problem(path, at, "malformed-line", f"not JSON, in what begins on line {line}{rest}", dropped=True)
             if found is None:

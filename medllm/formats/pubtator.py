@@ -13,7 +13,7 @@ Formats: Wei et al. 2013, Nucleic Acids Res 41:W518; BC5CDR: Li et al. 2016, Dat
 * A document's id is the note's.
 
 Not held by the format: line ends of the note but the first (blanks), a single one at its end, parts of a discontinuous mention (written
-from start to end), attributes, mentions' ids, tabs and line ends in ids and labels (blanks).
+from start to end), attributes, mentions' ids, tabs and line ends in labels (blanks).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -55,7 +55,7 @@ def to_extraction(document: Document, schema: Schema | None = None, type_of: Typ
     parts = {line.kind: line for line in reversed(document.lines) if isinstance(line, Text)}
     title, abstract = (parts[kind].text if kind in parts else "" for kind in (TITLE, ABSTRACT))
     note = Note(id=document.id, text=f"{title}\n{abstract}" if abstract else title)
-    found = Collector(note, schema, path)
+    found = Collector(note, schema, path, same=_flat)
     for line in document.lines:
         if isinstance(line, Other):
             if line.raw.strip():
@@ -91,7 +91,7 @@ def from_extraction(extraction: Extraction, type_column: TypeColumn | None = Non
     if any(c in name for c in "|\t\r\n"):
         raise FormatError("a note id with a bar, a tab or a line end cannot be written as PubTator", hint="give the note another id")
     title, _, abstract = extraction.note.text.partition("\n")
-    lines: list[Text | Mention] = [Text(name, TITLE, _flat(title)), Text(name, ABSTRACT, _flat(abstract))]
+    lines: list[Text | Mention] = [Text(name, TITLE, one_line(title)), Text(name, ABSTRACT, one_line(abstract))]
     for entity in extraction.entities:
         label = _flat(type_column(entity) if type_column else entity.label)
         span = entity.span

@@ -13,6 +13,7 @@ Types are labels, concepts ``codes`` (``UMLS:C0221755``). Written are ``NOTE_ID.
 attributes, relations, a second code.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -122,4 +123,4 @@ def _without(name: str, endings: tuple[str, ...]) -> str:
 
 
 def _column(value: str) -> str:
-    return " ".join(value.replace("|", "_").split()) or "_"
+    return re.sub(r"\|{2,}|^\||\|\Z", "_", " ".join(value.split())) or "_"

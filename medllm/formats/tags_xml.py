@@ -65,11 +65,14 @@ def loads(content: str, path: str = "") -> TagFile:
         raise FormatError("no root element with a TEXT", path=path, hint="i2b2 2012 and 2014 files begin with the note in <TEXT>")
     text, position = _text(content, start.end(), path)
     tags, faults = [], []
-    opened, closed = _OPENED.search(content, position), content.rfind("</TAGS>")
-    begin = opened.end() if opened else len(content)
-    if closed < begin and not (opened and opened["none"]):
-        faults.append((content.count("\n") + 1, 0))
-    end = begin if opened and opened["none"] else closed if closed >= begin else max(begin, content.rfind(f"</{start['root']}"))
+    opened = _OPENED.search(content, position)
+    begin = end = opened.end() if opened else len(content)
+    if opened is None or not opened["none"]:
+        closed = content.rfind("</TAGS>")
+        if closed < begin:
+            faults.append((content.count("\n") + 1, 0))
+            closed = content.rfind(f"</{start['root']}")
+        end = closed if closed >= begin else len(content)
     line, counted = 1, 0
     for at, length, tag in _tags(content, begin, end):
         line, counted = line + content.count("\n", counted, at), at

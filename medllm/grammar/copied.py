@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from medllm.errors import SchemaError
 from medllm.grammar.description import EMPTY, Expression, Grammar, Ref, choice, seq
-from medllm.grammar.layout import Answer, Found, Label, Part, Slot, attribute_tail, is_separator, numbered
+from medllm.grammar.layout import Answer, Found, Part, Slot, attribute_tail, is_separator, numbered
 from medllm.text.pieces import Piece
 
 
@@ -39,7 +39,7 @@ class CopyWithTags:
 
     def read(self, slots: Sequence[Slot], text: str, *, cut_off: bool = False) -> Answer:
         """The mentions of a copy; a line that is cut off, or is no copy of its slot's line, gives those before the break."""
-        found: list[Found] = []
+        found: list[Found | None] = []
         answered = at = 0
         for slot in slots:
             head = f"{slot.number}: "
@@ -133,7 +133,7 @@ def _read_line(slot: Slot, text: str, at: int) -> tuple[list[Found | None], int,
             break
         if piece.gap and i and text.startswith(" ", at):
             at += 1
-        if open_ is None and (tag := opening.match(text, at)):
+        if open_ is None and labels and (tag := opening.match(text, at)):
             given = dict(re.findall(r'([\w-]+)="([^"]*)"', tag[2]))
             values = {a.name: given[a.name] if given.get(a.name) in a.values else a.default for a in labels[tag[1]].attributes}
             open_ = (tag[1], values, i, at)

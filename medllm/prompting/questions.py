@@ -50,7 +50,7 @@ class Questions:
                 f"there are no prompts in the language {self.language!r}",
                 hint=f"there are {', '.join(known)}; your own stand in a folder entities/{self.language} of --prompts",
             )
-        self._pinned = get_layout("lines")
+        self.pinned = get_layout("lines")  # for modifiers: a mention's line may not be copied once a mention
         self._labels = {c.label: to_label(c) for c in schema.entities}
         self._examples = tuple(parse_example(e) for e in schema.examples)
         asked = ("entities", *(["modifiers"] if schema.modifiers else []), *(["relations"] if schema.pair_relations else []))
@@ -87,7 +87,7 @@ class Questions:
             examples=self._answers["modifiers"],
             variables={"slots": slots, "mentions": [_shown(e) for e, _ in mentions]},
         )
-        return Question(messages, Constraint(self._pinned.describe(slots)), slots)
+        return Question(messages, Constraint(self.pinned.describe(slots)), slots)
 
     def modifier_labels(self, head: str) -> tuple[Label, ...]:
         """The modifiers that a mention of this label can have."""
@@ -172,7 +172,7 @@ class Questions:
             if h in heads and t not in main and self.schema.relations_between(mentions[h].label, mentions[t].label)
         ]
         shown = {"slots": slots, "mentions": [m.shown(example) for m in heads.values()]}
-        return (shown, self._pinned.write(slots, found), self._pinned.describe(slots)) if slots else None
+        return (shown, self.pinned.write(slots, found), self.pinned.describe(slots)) if slots else None
 
     def _relations_of(self, example: Example, lines: Sequence[Line], mentions: "Sequence[_Mention]") -> "_Answer | None":
         main = self._main(mentions)

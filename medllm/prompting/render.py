@@ -93,7 +93,7 @@ class Prompts:
             except TemplateNotFound as error:
                 if error.name == name:
                     continue
-                raise PromptError(f"the template {name} needs {error.name}, which is missing", hint="it must stand in --prompts") from None
+                raise PromptError(f"the template {name} needs another that is missing", hint="it must stand in --prompts too") from None
             except Exception as error:  # a user's template can raise anything, and say anything in it
                 raise _failed(name, error) from None
         known = ", ".join(self.languages(task))

@@ -4,29 +4,22 @@ The file loads nothing and allows nothing: its policy admits only the style and 
 text is made here and needs no script; the script adds selection, search and keys.
 """
 
-import json
-import os
-import tempfile
-from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medllm.document import Extraction
-from medllm.errors import RunError
 from medllm.report.highlight import showable
 from medllm.report.page import LedgerRow, Legend, NotePage, facts, flatten, probability
+from medllm.report.selfcontained import base_style, content_policy, embed_json, write_page
 from medllm.schema import Schema
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
 _HERE = Path(__file__).parent
-# A data block ends at the first "</script", wherever it stands; without "<" there is none.
-_JSON_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
 @dataclass(frozen=True)
@@ -53,11 +46,11 @@ def render(run: ViewData) -> str:
     ledger = [LedgerRow.of(number, entry, index) for number, entry in enumerate(run.ledger)]
     legend = Legend.of(run.extractions, run.schema)
     notes = [NotePage.of(i, extraction, legend, ledger) for i, extraction in enumerate(run.extractions)]
-    style = _source("view.css") + legend.style()
+    style = base_style() + _source("view.css") + legend.style()
     script = _source("view.js")
     page = _template().render(
         title=run.title,
-        policy=_policy(style, script),
+        policy=content_policy(style, script),
         style=style,
         script=script,
         notes=notes,
@@ -83,38 +76,7 @@ def write_view(
     out: Path,
 ) -> Path:
     """Write the page to ``out``, readable by its owner only, in one step. Returns ``out``; raises RunError."""
-    page = render(ViewData(title, schema, tuple(extractions), run_info, tuple(ledger)))
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=out.parent, prefix=".view-", suffix=".html")  # mkstemp's mode is 0600
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(page.encode("utf-8"))
-            os.replace(name, out)
-        except BaseException:
-            os.unlink(name)
-            raise
-    except OSError as error:
-        raise RunError(f"{out}: the view cannot be written: {error.strerror}", hint="give another output path") from error
-    return out
-
-
-def embed_json(data: Any) -> str:
-    """JSON that may stand inside a ``<script>`` element.
-
-    >>> embed_json("</script>")
-    '"\\\\u003c/script\\\\u003e"'
-    """
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).translate(_JSON_ESCAPES)
-
-
-def _policy(style: str, script: str) -> str:
-    """The content security policy: no loads at all, and only this style and this script."""
-    style_hash, script_hash = (b64encode(sha256(text.encode()).digest()).decode() for text in (style, script))
-    return (
-        f"default-src 'none'; style-src 'sha256-{style_hash}'; script-src 'sha256-{script_hash}'; "
-        "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
-    )
+    return write_page(render(ViewData(title, schema, tuple(extractions), run_info, tuple(ledger))), out)
 
 
 @cache

@@ -1,13 +1,14 @@
 """The run directory: what a run has done, written so that it can be stopped at any moment and taken up again.
 
 ``extractions.jsonl`` holds one line a note and is the record of what is done: a note's ledger and usage lines are written
-before it, so whatever has no extraction line is dropped and done again. Everything is patients' data: owner-only.
+before it, so whatever has no extraction line is dropped and done again. All three kinds of line name the note and the SHA-256
+of its text; those of a text that has been read anew since are dropped at the end. Everything is patients' data: owner-only.
 """
 
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -18,7 +19,8 @@ from medllm.document import Extraction, LedgerEntry, Note
 from medllm.errors import RunError
 from medllm.formats import jsonl
 from medllm.formats.files import open_private, private_folder
-from medllm.pipeline import UNREAD, Reading, RequestUsage
+from medllm.pipeline import Reading, RequestUsage
+from medllm.runs.ledger import INPUT, WORTH_ANOTHER_TRY
 from medllm.schema import Schema
 
 EXTRACTIONS = "extractions.jsonl"
@@ -27,80 +29,91 @@ USAGE = "usage.jsonl"
 SCHEMA = "schema.json"
 MANIFEST = "run.json"
 
+_LINES = (EXTRACTIONS, LEDGER, USAGE)
+_ANOTHER = "give another -o, or --fresh to begin anew"
+
 
 class RunDirectory:
     """An output folder, locked while open.
 
     ``configuration`` is what decides the result (schema, model, layout, ...); a folder that was written with another one is
-    refused with a RunError, unless ``fresh`` says to begin anew.
+    refused with a RunError, unless ``fresh`` says to begin anew. Notes that the engine did not answer for are not counted as
+    done. Raises RunError wherever the folder cannot be written.
     """
 
     def __init__(self, path: str | Path, schema: Schema, configuration: Mapping[str, Any], *, fresh: bool = False) -> None:
         self.path = Path(path)
-        try:
+        self.configuration = json.loads(json.dumps(configuration))
+        self._files: dict[str, TextIO] = {}
+        self._done: dict[str, str] = {}
+        self._changed = False
+        with self._writing():
             private_folder(self.path)
-            self._lock = FileLock(self.path / ".lock", timeout=0)
-            self._lock.acquire()
-        except Timeout:
-            raise RunError(f"another run is writing to {self.path}", hint="wait for it, or give another -o") from None
-        except OSError as error:
-            raise RunError(f"cannot write to {self.path}: {error.strerror}", hint="give another -o") from None
+            self._lock = FileLock(self.path / ".lock", timeout=0, mode=0o600)
+            try:
+                self._lock.acquire()
+            except Timeout:
+                raise RunError(f"another run is writing to {self.path}", hint="wait for it, or give another -o") from None
         try:
-            self.configuration = json.loads(json.dumps(configuration))
-            if fresh:
-                for name in (EXTRACTIONS, LEDGER, USAGE, SCHEMA, MANIFEST):
-                    (self.path / name).unlink(missing_ok=True)
-            self._check_configuration()
-            self._done = self._recover()
-            self._write_whole(SCHEMA, json.dumps(schema.to_json(), ensure_ascii=False, indent=1))
-            self._files: dict[str, TextIO] = {name: open_private(self.path / name, "a") for name in (EXTRACTIONS, LEDGER, USAGE)}
+            with self._writing():
+                if fresh:
+                    for name in (*_LINES, SCHEMA, MANIFEST):
+                        (self.path / name).unlink(missing_ok=True)
+                self._check_configuration()
+                self._recover()
+                self._write_whole(SCHEMA, schema.to_json())
+                self._write_manifest({"state": "running"})
+                self._files = {name: open_private(self.path / name, "a") for name in _LINES}
         except BaseException:
-            self._lock.release()
+            self.close()
             raise
 
     def is_done(self, note: Note) -> bool:
-        """True if this very text was read under this id, wholly."""
+        """True if this very text was read under this id."""
         return self._done.get(note.id) == note.sha256
 
     @property
     def notes_done(self) -> int:
-        """Number of notes with a line in ``extractions.jsonl``."""
+        """Number of notes that were read, in this run and before it."""
         return len(self._done)
 
-    def forget(self, note_id: str) -> None:
-        """Drop a note whose text has changed, before it is read again."""
-        if note_id in self._done:
-            self._close_files()
-            del self._done[note_id]
-            self._compact(set(self._done))
-            self._files = {name: open_private(self.path / name, "a") for name in (EXTRACTIONS, LEDGER, USAGE)}
+    @property
+    def ledger_entries(self) -> int:
+        """Number of lines in ``ledger.jsonl``, of this run and of those before it."""
+        return sum(1 for _ in _lines(self.path / LEDGER))
 
     def write(self, reading: Reading) -> None:
         """Keep the reading of one note: usage, ledger, and then the line that makes it done."""
-        for request in reading.requests:
-            self._files[USAGE].write(_usage_line(request))
-        self.write_ledger(reading.extraction.ledger)
-        for name in (USAGE, LEDGER):
-            self._flush(name)
-        self._files[EXTRACTIONS].write(jsonl.dump(reading.extraction) + "\n")
-        self._flush(EXTRACTIONS)
-        self._done[reading.extraction.note.id] = reading.extraction.note.sha256
+        note = reading.extraction.note
+        sha256 = note.sha256
+        with self._writing():
+            self._append(USAGE, (_usage(request) | {"sha256": sha256} for request in reading.requests))
+            self._append(LEDGER, (_entry(entry) | {"sha256": sha256} for entry in reading.extraction.ledger))
+            self._files[EXTRACTIONS].write(jsonl.dump(reading.extraction) + "\n")
+            self._flush(EXTRACTIONS)
+        self._changed |= note.id in self._done
+        self._done[note.id] = sha256
 
-    def write_ledger(self, entries: Iterable[LedgerEntry]) -> None:
-        """Keep ledger entries, those of notes that have no extraction too."""
-        for entry in entries:
-            self._files[LEDGER].write(entry.model_dump_json(exclude_none=True) + "\n")
+    def write_unread(self, entry: LedgerEntry) -> None:
+        """Keep the ledger entry of an input that is no note. Those of earlier runs are gone: each run is told its inputs again."""
+        with self._writing():
+            self._append(LEDGER, [_entry(entry)])
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Write ``run.json``: the configuration, and what came of the run."""
-        for name in (USAGE, LEDGER, EXTRACTIONS):
-            self._flush(name)
-        self._write_whole(MANIFEST, json.dumps({"version": 1, "configuration": self.configuration, **result}, ensure_ascii=False, indent=1))
+        """Drop what belongs to texts that have changed, and write ``run.json``: the configuration, and what came of the run."""
+        with self._writing():
+            if self._changed:
+                self._close_files()
+                self._compact(keep_unread=True)
+            self._write_manifest(result)
 
     def close(self) -> None:
         """Close the files and give back the lock."""
-        self._close_files()
-        self._lock.release()
+        try:
+            with self._writing():
+                self._close_files()
+        finally:
+            self._lock.release()
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
@@ -108,61 +121,85 @@ class RunDirectory:
         try:
             before = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))["configuration"]
         except FileNotFoundError:
-            before = None
-        except (ValueError, KeyError, OSError):
-            raise RunError(f"{self.path / MANIFEST} is not readable", hint="give another -o, or --fresh to begin anew") from None
-        if before is not None and before != self.configuration:
-            changed = sorted(k for k in {*before, *self.configuration} if before.get(k) != self.configuration.get(k))
-            raise RunError(f"{self.path} was written with another {', '.join(changed)}", hint="give another -o, or --fresh to begin anew")
-        if before is None:
             if (self.path / EXTRACTIONS).exists():
-                raise RunError(f"{self.path} holds extractions of an unknown run", hint="give another -o, or --fresh to begin anew")
-            self._write_whole(MANIFEST, json.dumps({"version": 1, "configuration": self.configuration, "state": "running"}, indent=1))
+                raise RunError(f"{self.path} holds extractions of an unknown run", hint=_ANOTHER) from None
+            return
+        except (ValueError, KeyError, TypeError):
+            raise RunError(f"{self.path / MANIFEST} is not readable", hint=_ANOTHER) from None
+        if before != self.configuration:
+            changed = sorted(k for k in {*before, *self.configuration} if before.get(k) != self.configuration.get(k))
+            raise RunError(f"{self.path} was written with another {', '.join(changed)}", hint=_ANOTHER)
 
-    def _recover(self) -> dict[str, str]:
-        """What is done, after dropping torn lines, notes that were not read wholly, and what belongs to no finished note."""
-        unread = {entry["note_id"] for entry in _lines(self.path / LEDGER) if entry.get("reason") in UNREAD}
-        done = {line["note_id"]: line["sha256"] for line in _lines(self.path / EXTRACTIONS) if line["note_id"] not in unread}
-        self._compact(set(done))
-        return done
+    def _recover(self) -> None:
+        """Learn what is done, and drop torn lines, notes to be tried again, and what belongs to no note that is done."""
+        self._done = {line["note_id"]: line["sha256"] for line in _lines(self.path / EXTRACTIONS) if {"note_id", "sha256"} <= line.keys()}
+        for entry in _lines(self.path / LEDGER):
+            if entry.get("reason") in WORTH_ANOTHER_TRY and self._is_current(entry):
+                del self._done[entry["note_id"]]
+        self._compact(keep_unread=False)
 
-    def _compact(self, keep: set[str]) -> None:
-        for name in (EXTRACTIONS, LEDGER, USAGE):
+    def _is_current(self, line: Mapping[str, Any]) -> bool:
+        sha256 = self._done.get(line.get("note_id", ""))
+        return sha256 is not None and line.get("sha256", sha256) == sha256
+
+    def _compact(self, *, keep_unread: bool) -> None:
+        for name in _LINES:
             path = self.path / name
             if not path.exists():
                 continue
-            temporary = path.with_suffix(".tmp")
-            seen: set[str] = set()
-            with open_private(temporary, "w") as file:
+            with _replacing(path) as file:
                 for raw, line in _raw_lines(path):
-                    note_id = line.get("note_id")
-                    if note_id in keep and not (name == EXTRACTIONS and note_id in seen):
-                        seen.add(note_id)
+                    if keep_unread if line.get("reader") == INPUT else self._is_current(line):
                         file.write(raw)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
+
+    def _append(self, name: str, lines: Iterable[Mapping[str, Any]]) -> None:
+        for line in lines:
+            self._files[name].write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._flush(name)
 
     def _flush(self, name: str) -> None:
         self._files[name].flush()
         os.fsync(self._files[name].fileno())
 
     def _close_files(self) -> None:
-        for file in self._files.values():
-            file.close()
+        with ExitStack() as closing:
+            while self._files:
+                closing.callback(self._files.popitem()[1].close)
 
-    def _write_whole(self, name: str, text: str) -> None:
-        temporary = self.path / f"{name}.tmp"
-        with open_private(temporary, "w") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path / name)
+    def _write_manifest(self, result: Mapping[str, Any]) -> None:
+        self._write_whole(MANIFEST, {"version": 1, "configuration": self.configuration, **result})
+
+    def _write_whole(self, name: str, content: Mapping[str, Any]) -> None:
+        with _replacing(self.path / name) as file:
+            file.write(json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise RunError(f"cannot write to {self.path}: {why}", hint="is there space, and may you write there?") from None
 
 
-def _usage_line(request: RequestUsage) -> str:
+@contextmanager
+def _replacing(path: Path) -> Iterator[TextIO]:
+    """A file that takes the place of ``path`` once it is whole and on the disk."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    with open_private(temporary, "w") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _entry(entry: LedgerEntry) -> dict[str, Any]:
+    return entry.model_dump(exclude_none=True)
+
+
+def _usage(request: RequestUsage) -> dict[str, Any]:
     line = {k: v for k, v in asdict(request).items() if k != "usage"} | asdict(request.usage)
-    return json.dumps(line | {"seconds": round(request.usage.seconds, 3)}, ensure_ascii=False) + "\n"
+    return line | {"seconds": round(request.usage.seconds, 3)}
 
 
 @dataclass(frozen=True)
@@ -176,17 +213,21 @@ class Run:
 
 
 def read_run(path: str | Path) -> Run:
-    """Read a run directory. Raises RunError if it is none."""
+    """Read a run directory, one that was stopped or is being written too. Raises RunError if it is none."""
     folder = Path(path)
-    if not (folder / EXTRACTIONS).is_file():
+    file = folder / EXTRACTIONS
+    if not file.is_file():
         raise RunError(f"{folder} is not a run directory", hint="give the OUT of `medllm extract ... -o OUT`")
     schema = Schema.load(folder / SCHEMA)
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         manifest = {}
-    ledger = list(_lines(folder / LEDGER))
-    return Run(schema, list(jsonl.read(folder / EXTRACTIONS, schema)), ledger, manifest)
+    latest = {}
+    for number, (raw, _) in enumerate(_raw_lines(file), 1):
+        extraction = jsonl.load(raw, schema, path=str(file), number=number)
+        latest[extraction.note.id] = extraction
+    return Run(schema, list(latest.values()), list(_lines(folder / LEDGER)), manifest)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -197,8 +238,9 @@ def _raw_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The whole lines of a JSON-lines file; a torn one is left out."""
     if not path.exists():
         return
-    with path.open(encoding="utf-8", errors="surrogatepass", newline="\n") as file:
+    with path.open("rb") as file:
         for raw in file:
-            with suppress(ValueError):
-                if raw.endswith("\n") and isinstance(line := json.loads(raw), dict):
-                    yield raw, line
+            with suppress(ValueError):  # a torn line may end within a character
+                text = raw.decode("utf-8", "surrogatepass")
+                if text.endswith("\n") and isinstance(line := json.loads(text), dict):
+                    yield text, line

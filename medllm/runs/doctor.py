@@ -1,6 +1,5 @@
 """What ``medllm doctor`` looks at."""
 
-import asyncio
 import importlib.util
 import platform
 import shutil
@@ -64,14 +63,22 @@ def _models() -> Iterator[Finding]:
 
 
 def _schema(name: str) -> Iterator[Finding]:
+    from medllm.grammar.layout import get_layout
+    from medllm.prompting.examples import parse_example
+    from medllm.prompting.questions import Questions
+    from medllm.prompting.render import Prompts
     from medllm.schema import Schema, guideline
 
     try:
         schema = Schema.load(name)
+        Questions(schema, get_layout("lines"), Prompts())
     except MedllmError as error:
         yield Finding("bad", str(error), error.hint)
         return
     yield Finding("ok", f"schema {schema.name}: {', '.join(schema.labels)}; {len(schema.relations)} relations")
+    for number, example in enumerate(map(parse_example, schema.examples), 1):
+        for label in sorted({mention.label for mention in example.mentions} - set(schema.labels)):
+            yield Finding("bad", f"example {number} has a mention with the label {label!r}, which the schema has not", "is it misspelt?")
     classes: list[Any] = [*schema.entities, *schema.relations]
     for cls in classes:
         if not guideline(cls):
@@ -85,7 +92,7 @@ def _obeys_grammars() -> Iterator[Finding]:
 
     try:
         with Extractor("clinical") as extractor:
-            extraction = asyncio.run(extractor.extract_async("He denies chest pain."))
+            extraction = extractor.extract("He denies chest pain.")
         state: Literal["ok", "bad"] = "bad" if extraction.ledger else "ok"
         yield Finding(state, f"the default model obeys grammars; it found {len(extraction.entities)} mentions in a sentence")
     except MedllmError as error:

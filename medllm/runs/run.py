@@ -3,7 +3,9 @@
 import datetime
 import platform
 import time
+from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import Any
@@ -11,12 +13,13 @@ from typing import Any
 import medllm
 from medllm.document import LedgerEntry, Note
 from medllm.engines.base import Usage
+from medllm.errors import RunError
 from medllm.formats import jsonl, registry
 from medllm.formats.inputs import Unreadable
 from medllm.pipeline import Extractor, Reading
-from medllm.runs.directory import EXTRACTIONS, LEDGER, RunDirectory
+from medllm.runs.directory import EXTRACTIONS, RunDirectory
+from medllm.runs.ledger import INPUT
 
-INPUT = "input"
 PACKAGES = ("pydantic", "outlines", "llguidance", "xllamacpp", "transformers", "torch")
 
 
@@ -63,6 +66,15 @@ def configuration(extractor: Extractor) -> dict[str, Any]:
     }
 
 
+def first_notes(inputs: Iterable[Note | Unreadable], limit: int) -> Iterator[Note | Unreadable]:
+    """The inputs up to the note number ``limit``; what is no note does not count."""
+    for item in inputs:
+        yield item
+        limit -= isinstance(item, Note)
+        if limit <= 0:
+            return
+
+
 async def run(
     extractor: Extractor,
     inputs: Iterable[Note | Unreadable],
@@ -71,7 +83,7 @@ async def run(
     formats: Sequence[str] = (),
     report: Callable[[Progress], None] = lambda _: None,
 ) -> RunResult:
-    """Read all inputs that the directory does not hold yet, then write the other formats and the manifest."""
+    """Read all inputs that the directory does not hold yet, then write the manifest and the other formats."""
     started = time.monotonic()
     begun = datetime.datetime.now(datetime.UTC)
     progress = Progress()
@@ -80,30 +92,29 @@ async def run(
     def fresh_notes() -> Iterator[Note]:
         for item in inputs:
             if isinstance(item, Unreadable):
-                entry = LedgerEntry(note_id=item.id, reader=INPUT, reason=item.reason, detail=item.detail)
-                directory.write_ledger([entry])
+                directory.write_unread(LedgerEntry(note_id=item.id, reader=INPUT, reason=item.reason, detail=item.detail))
                 progress.ledger += 1
             elif directory.is_done(item):
                 progress.skipped += 1
             else:
-                directory.forget(item.id)
                 yield item
 
     try:
-        async for reading in extractor.stream(fresh_notes()):
-            directory.write(reading)
-            accounted_for &= reading.accounted_for
-            _add(progress, reading)
-            progress.seconds = time.monotonic() - started
-            report(progress)
+        async with aclosing(extractor.stream(fresh_notes())) as readings:
+            async for reading in readings:
+                directory.write(reading)
+                accounted_for &= reading.accounted_for
+                _add(progress, reading)
+                progress.seconds = time.monotonic() - started
+                report(progress)
+        directory.finish(_manifest(begun, started, progress, directory, "finished"))
+        _write_formats(directory, formats, extractor)
     except BaseException as error:
-        directory.finish(_manifest(begun, started, progress, directory, f"stopped: {type(error).__name__}"))
+        state = "interrupted" if isinstance(error, CancelledError | KeyboardInterrupt) else f"stopped: {type(error).__name__}"
+        with suppress(RunError):  # it may be the very error
+            directory.finish(_manifest(begun, started, progress, directory, state))
         raise
-    for name in formats:
-        _write_format(directory, name, extractor)
-    ledger = sum(1 for _ in (directory.path / LEDGER).open("rb"))
-    directory.finish(_manifest(begun, started, progress, directory, "finished"))
-    return RunResult(progress, ledger, accounted_for)
+    return RunResult(progress, directory.ledger_entries, accounted_for)
 
 
 def _add(progress: Progress, reading: Reading) -> None:
@@ -114,15 +125,16 @@ def _add(progress: Progress, reading: Reading) -> None:
         progress.usage += request.usage
 
 
-def _write_format(directory: RunDirectory, name: str, extractor: Extractor) -> None:
-    if name == "jsonl":
-        return
-    writer = registry.writer(name)(directory.path / name, extractor.schema)
-    try:
-        for extraction in jsonl.read(directory.path / EXTRACTIONS, extractor.schema):
-            writer.write(extraction)
-    finally:
-        writer.close()
+def _write_formats(directory: RunDirectory, formats: Sequence[str], extractor: Extractor) -> None:
+    for name in dict.fromkeys(formats):
+        if name == "jsonl":
+            continue
+        writer = registry.writer(name)(directory.path / name, extractor.schema)
+        try:
+            for extraction in jsonl.read(directory.path / EXTRACTIONS, extractor.schema):
+                writer.write(extraction)
+        finally:
+            writer.close()
 
 
 def _manifest(begun: datetime.datetime, started: float, progress: Progress, directory: RunDirectory, state: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import medllm.report
 from medllm.document import Vote
 from medllm.report.page import HUES, facts, probability, readers_of, words
 
-CSS = (Path(medllm.report.__file__).parent / "view.css").read_text(encoding="utf-8")
+CSS = (Path(medllm.report.__file__).parent / "base.css").read_text(encoding="utf-8")
 
 
 def luminance(colour):
