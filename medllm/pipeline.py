@@ -156,6 +156,8 @@ class Extractor:
             parts = await _together(self._entities(note, half) for half in halves)
             return _Found.join([_Found(requests=found.requests), *parts])
         if completion is None:
+            if chunk.context and not found.failed:  # better without the lines before it than not at all
+                return await self._entities(note, replace(chunk, context=()))
             return found
         found.entities.extend(self._ground(note, question.slots, answer, completion))
         found.ledger.extend(self._not_kept(note, question.slots, answer))

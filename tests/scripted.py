@@ -40,18 +40,21 @@ class Reader:
 
     def __call__(self, request: Request) -> str:
         """The answer to a request."""
-        asked = request.messages[-1].content
         task = task_of(request)
         if task == "relations":
-            return self._relations(asked)
+            return self._relations(request)
         if task == "modifiers":
-            slots = [
-                self._slot(int(m[1]), m[4], [r.label for r in self._modifiers(m[2])]) for m in map(_MENTION.fullmatch, _rows(asked)) if m
-            ]
-            return _write(get_layout("lines"), slots, self.near, frozenset())
+            return _write(get_layout("lines"), self.slots(request), self.near, frozenset())
+        return _write(get_layout(self.layout), self.slots(request), self.lexicon, self.absent)
+
+    def slots(self, request: Request) -> list[Slot]:
+        """What a request about entities or modifiers asks, read from its last message."""
+        rows = _rows(request.messages[-1].content)
+        if task_of(request) == "modifiers":
+            asked = [m for m in map(_MENTION.fullmatch, rows) if m]
+            return [self._slot(int(m[1]), m[4], [kind.label for kind in self._modifiers(m[2])]) for m in asked]
         labels = [c.label for c in self.schema.main_entities]
-        slots = [self._slot(int(m[1]), m[2], labels) for m in map(_LINE.fullmatch, _rows(asked)) if m]
-        return _write(get_layout(self.layout), slots, self.lexicon, self.absent)
+        return [self._slot(int(m[1]), m[2], labels) for m in map(_LINE.fullmatch, rows) if m]
 
     def _slot(self, number: int, view: str, labels: list[str]) -> Slot:
         pieces = split_pieces(view, 0, len(view))
@@ -60,18 +63,25 @@ class Reader:
     def _modifiers(self, head: str) -> list[type]:
         return [m for m in self.schema.modifiers if self.schema.relations_between(head, m.label)]
 
-    def _relations(self, asked: str) -> str:
-        mentions = [(m[1], m[2]) for m in map(_LISTED.fullmatch, _rows(asked, "Mentions:")) if m]
-        rows = []
-        for number, label in mentions:
-            found = [f"{self.links[label, other]} {n}" for n, other in mentions if n != number and (label, other) in self.links]
-            rows.append(f"{number}: {', '.join(found) or '-'}")
-        return "\n".join(rows)
+    def _relations(self, request: Request) -> str:
+        mentions = [m for m in map(_LISTED.fullmatch, _rows(request.messages[-1].content, "\nMentions:")) if m]
+        rows: dict[str, list[str]] = {m[1]: [] for m in mentions}
+
+        def written() -> str:
+            return "\n".join(f"{number}: {', '.join(found) or '-'}" for number, found in rows.items())
+
+        for head in mentions:
+            for tail in mentions:
+                if label := self.links.get((head[2], tail[2])):
+                    rows[head[1]].append(f"{label} {tail[1]}")
+                    if request.constraint and not request.constraint.grammar.accepts(written()):
+                        rows[head[1]].pop()  # too far apart to be asked about
+        return written()
 
 
-def _rows(asked: str, after: str = "") -> list[str]:
-    heading = after or ("Mentions:" if "\nLines:" not in f"\n{asked}" else "Lines:")
-    return asked[f"\n{asked}".index(f"\n{heading}") + len(heading) :].strip("\n").split("\n")
+def _rows(asked: str, heading: str = "") -> list[str]:
+    heading = heading or ("Lines:" if re.search("^Lines:", asked, re.MULTILINE) else "Mentions:")
+    return asked.rpartition(heading)[2].strip("\n").split("\n")
 
 
 def _write(layout: Layout, slots: list[Slot], lexicon: Mapping[str, str], absent: frozenset[str]) -> str:

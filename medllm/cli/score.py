@@ -32,6 +32,13 @@ def score(
         bool, typer.Option("--allow-missing", help="Count gold notes without a prediction as missed, instead of stopping.")
     ] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the result to this file, to be scored again later.")] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.html|FILE.md", help="Write a report: figures and every disagreement (html), or tables only (md)."),
+    ] = None,
+    train: Annotated[
+        str | None, typer.Option(metavar="FORMAT:PATH", help="Training annotations: the report divides scores into seen and unseen.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Score predictions against gold."""
@@ -55,6 +62,14 @@ def score(
         if not isinstance(scored.result, Result):
             raise UsageError(f"{metric} has no result file", hint="its figures are all in --json")
         scored.result.save(output)
+    if report is not None:
+        from medllm.evaluation.report import Options
+        from medllm.evaluation.report.from_files import report_files
+
+        labels_, more = tuple(named) if named else None, () if metric in ("exact", "overlap") else (metric,)
+        options = Options(labels_, more, samples=bootstrap, level=level, seed=seed, allow_missing=allow_missing)
+        path = report_files(scored, report, gold=gold, pred=pred, options=options, versus=versus, train=train)
+        typer.echo(f"{path}: it holds text of the notes" if path.suffix == ".html" else str(path), err=True)
     if as_json:
         versus_json = {"versus": dataclasses.asdict(scored.significance)} if scored.significance else {}
         typer.echo(json.dumps(scored.result.summary() | versus_json, ensure_ascii=False, indent=1))

@@ -22,7 +22,7 @@ def view(
         run.extractions,
         schema=run.schema,
         title=f"medllm: {out.name}",
-        run_info=run.manifest,
+        run_info=run.summary,
         ledger=run.ledger,
         out=output or out / "view.html",
     )

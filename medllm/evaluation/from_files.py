@@ -1,6 +1,6 @@
 """Scoring anybody's files: ``FORMAT:PATH`` for gold and for predictions, and the name of a metric."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -51,11 +51,17 @@ class Location:
 
 @dataclass(frozen=True)
 class Scored:
-    """A score, what was wrong with the files, and the paired test where a second system was given."""
+    """A score, what was wrong with the files, and the paired test where a second system was given.
+
+    ``gold``, ``pred`` and ``versus`` are what was read; official scorers and muc keep none of it.
+    """
 
     result: Result | OfficialResult
     problems: tuple[str, ...] = ()
     significance: Significance | None = None
+    gold: Mapping[str, Extraction] | None = None
+    pred: Mapping[str, Extraction] | None = None
+    versus: Mapping[str, Extraction] | None = None
 
 
 def read_extractions(location: Location) -> tuple[dict[str, Extraction], tuple[Problem, ...]]:
@@ -107,11 +113,12 @@ def score_files(
             raise UsageError("muc has no intervals and no paired test", hint="use exact or overlap for them")
         preds, more = read_extractions(Location.parse(pred))
         return Scored(muc(golds, preds, labels, allow_missing=allow_missing), tuple(map(str, problems + more)))
-    scored, significance = list[Result](), None
+    scored, sides, significance = list[Result](), list[Mapping[str, Extraction]](), None
     for text in (pred, versus) if versus else (pred,):
         preds, more = read_extractions(Location.parse(text))
         problems += more
+        sides.append(preds)
         scored.append(score(golds, preds, metric, labels, bootstrap, level=level, seed=seed, allow_missing=allow_missing))
     if versus:
         significance = compare(scored[0], scored[1], seed=seed)
-    return Scored(scored[0], tuple(map(str, problems)), significance)
+    return Scored(scored[0], tuple(map(str, problems)), significance, golds, sides[0], sides[1] if versus else None)

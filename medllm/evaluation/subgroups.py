@@ -11,11 +11,12 @@ language        the field ``language`` of the note's meta, else the script of it
 sex, age        of the patient: fields of the note's meta, else what the text tells (``medllm.text.patient``)
 =============== ==================================================================================================
 
-Ranges include their lower end. What a key cannot place is left out of the table and counted.
+What a key cannot place is left out of the table and counted.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 from medllm.document import Extraction
 from medllm.errors import UsageError
@@ -56,22 +57,32 @@ class _Kind:
     title: str
     note: NoteKey | None = None
     mention: MentionKey | None = None
-    order: Sequence[str] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    """The keys that have an order, and how each is shown."""
 
 
-def _ordered(edges: Sequence[float]) -> list[str]:
-    return [slices.bucket(value, edges) for value in (edges[0] - 1, *edges)]
+def _ranges(edges: Sequence[int], first: str = "") -> dict[str, str]:
+    """The buckets between whole numbers, from the lowest, as they are shown; ``first`` names the lowest.
+
+    >>> _ranges([2, 3, 6])
+    {'<2': '<2', '2-3': '2', '3-6': '3–5', '>=6': '≥6'}
+    """
+    inner = [f"{low:,}" if high == low + 1 else f"{low:,}–{high - 1:,}" for low, high in pairwise(edges)]
+    shown = [first or f"<{edges[0]:,}", *inner, f"≥{edges[-1]:,}"]
+    return dict(zip((slices.bucket(value, edges) for value in (edges[0] - 1, *edges)), shown, strict=True))
 
 
 _KINDS: dict[str, _Kind] = {
-    "section": _Kind("Section", mention=slices.section(lambda note, at: section_group(note.text, at)), order=SECTION_GROUPS),
-    "mention-length": _Kind("Mention length, words", mention=slices.mention_length(MENTION_WORDS), order=_ordered(MENTION_WORDS)),
+    "section": _Kind(
+        "Section", mention=slices.section(lambda note, at: section_group(note.text, at)), names={name: name for name in SECTION_GROUPS}
+    ),
+    "mention-length": _Kind("Mention length, words", mention=slices.mention_length(MENTION_WORDS), names=_ranges(MENTION_WORDS, "1")),
     "shape": _Kind("Shape of the mention", mention=slices.shape()),
-    "note-length": _Kind("Note length, characters", note=slices.note_length(NOTE_CHARACTERS), order=_ordered(NOTE_CHARACTERS)),
+    "note-length": _Kind("Note length, characters", note=slices.note_length(NOTE_CHARACTERS), names=_ranges(NOTE_CHARACTERS)),
     "note-type": _Kind("Type of note", note=slices.meta("note_type")),
     "language": _Kind("Language or script", note=slices.language()),
     "sex": _Kind("Sex of the patient", note=slices.patient_sex()),
-    "age": _Kind("Age of the patient, years", note=slices.patient_age(AGES), order=_ordered(AGES)),
+    "age": _Kind("Age of the patient, years", note=slices.patient_age(AGES), names=_ranges(AGES)),
 }
 _SEEN = "seen"
 SUBGROUPS = (*_KINDS, _SEEN)
@@ -124,13 +135,13 @@ def _groups(gold: Mapping[str, Extraction], pred: Mapping[str, Extraction], kind
 def _table(
     name: str, kind: _Kind, groups: SlicesByNote, total: Counts, intervals: Callable[[list[Counts]], Intervals | None]
 ) -> SubgroupTable:
-    order = {row: i for i, row in enumerate(kind.order)}
+    order = {row: i for i, row in enumerate(kind.names)}
     rows = []
     for row in sorted(groups, key=lambda r: (order.get(r, len(order)), r)):
         notes = [micro(counts) for counts in groups[row].values()]
         counts = sum(notes, Counts())
         if counts.gold or counts.pred:
-            rows.append(Subgroup(row, len(notes), counts, intervals(notes)))
+            rows.append(Subgroup(kind.names.get(row, row), len(notes), counts, intervals(notes)))
     inside = sum((row.counts for row in rows), Counts())
     return SubgroupTable(name, kind.title, tuple(rows), _items(total) - _items(inside))
 

@@ -24,6 +24,7 @@ from medllm.formats.bioc_model import Annotation, Document, Infons, Link, Locati
 from medllm.formats.classes import fold
 from medllm.formats.collecting import Collector, Given
 from medllm.formats.concepts import NO_CODE, codes_of, concept_mention, concepts_of, field_of, relation_id
+from medllm.formats.corpus_files import clean
 from medllm.formats.ids import Positions, complete
 from medllm.schema import Schema, attribute_value
 
@@ -51,7 +52,7 @@ _NO_CONCEPTS = (*_RELATION_TYPES, "novel", "note", "score", "confidence")
 def to_extraction(document: Document, schema: Schema | None = None, *, path: str = "") -> Parsed:
     """What a document says, and what was wrong with it."""
     text, moves = _text(document)
-    note = Note(id=document.id or f"line-{document.line}", text=text, meta=document.infons)
+    note = Note(id=clean(document.id) or f"line-{document.line}", text=text, meta=document.infons)
     found = Collector(note, schema, path)
     for line, fault in document.faults:
         found.report(line, "malformed-line", fault, dropped=True)

@@ -18,6 +18,7 @@ left out of the text.
 
 import json
 import sys
+from bisect import bisect_left
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,8 +27,7 @@ from medllm.formats import conll
 from medllm.formats.base import Parsed, Problem
 from medllm.formats.bio_tags import Chunk, iob2
 from medllm.formats.collecting import Collector, attach, number
-from medllm.formats.corpus_files import OneFile, below, named_or_below, read_text
-from medllm.formats.files import note_id_of
+from medllm.formats.corpus_files import OneFile, below, id_of, named_or_below, read_text
 from medllm.formats.placed_json import Placed, objects
 from medllm.schema import Schema
 
@@ -39,7 +39,7 @@ def read(path: Path, schema: Schema | None = None) -> Iterator[Parsed]:
     """The records of a file or of the files of a folder. Raises FormatError."""
     tags = not any(below(path, JSON_ENDINGS)) if path.is_dir() else path.suffix.lower() == TAGS_ENDING
     for name, file in named_or_below(path, (TAGS_ENDING,) if tags else JSON_ENDINGS):
-        yield from attach((_read_tags if tags else _read_json)(file, note_id_of(name), schema))
+        yield from attach((_read_tags if tags else _read_json)(file, id_of(name), schema))
 
 
 def json_line(extraction: Extraction) -> str:
@@ -54,8 +54,9 @@ def tag_lines(extraction: Extraction) -> str:
     places = [n for n, c in enumerate(extraction.note.text) if not c.isspace()]
     found = []
     for entity in conll.flat(extraction.entities)[0]:
-        inside = [i for i, n in enumerate(places) if entity.span.start <= n < entity.span.end]
-        found += [Chunk("_".join(entity.label.split()), inside[0], inside[-1] + 1)] if inside else []
+        span = entity.span
+        first, after = bisect_left(places, span.start), bisect_left(places, span.end)
+        found += [Chunk("_".join(entity.label.split()), first, after)] if first < after else []
     tags = iob2(found, len(places), "_")
     return "".join(f"{extraction.note.text[n]} {tag}\n" for n, tag in zip(places, tags, strict=True)) + "\n"
 

@@ -19,8 +19,7 @@ from pathlib import Path
 from medllm.document import Extraction, Note
 from medllm.formats.base import Parsed, Problem
 from medllm.formats.collecting import Collector, attach
-from medllm.formats.corpus_files import OneFile, named_or_below
-from medllm.formats.files import note_id_of
+from medllm.formats.corpus_files import OneFile, id_of, named_or_below
 from medllm.formats.placed_json import Placed, objects
 from medllm.schema import Schema
 
@@ -30,7 +29,7 @@ ENDINGS = (".json", ".jsonl")
 def read(path: Path, schema: Schema | None = None) -> Iterator[Parsed]:
     """The texts of a file, or of the ``.json`` files of a folder. Raises FormatError."""
     for name, file in named_or_below(path, ENDINGS):
-        yield from attach(_read(file, note_id_of(name), schema))
+        yield from attach(_read(file, id_of(name), schema))
 
 
 def json_object(extraction: Extraction) -> str:

@@ -22,8 +22,7 @@ from typing import Any
 from medllm.document import Entity, Extraction, Note, Vote
 from medllm.formats.base import Parsed, Problem
 from medllm.formats.collecting import Collector, attach
-from medllm.formats.corpus_files import OneFile, named_or_below
-from medllm.formats.files import note_id_of
+from medllm.formats.corpus_files import OneFile, id_of, named_or_below
 from medllm.formats.placed_json import Placed, objects
 from medllm.schema import Schema
 
@@ -36,7 +35,7 @@ _ALIGNED = (Vote(reader="gold", placed="aligned"),)
 def read(path: Path, schema: Schema | None = None) -> Iterator[Parsed]:
     """The texts of a file, or of the ``.json`` and ``.jsonl`` files of a folder. Raises FormatError."""
     for name, file in named_or_below(path, ENDINGS):
-        yield from attach(_read(file, note_id_of(name), schema))
+        yield from attach(_read(file, id_of(name), schema))
 
 
 def json_line(extraction: Extraction) -> str:

@@ -18,10 +18,10 @@ _FORMS = (
     (re.compile(r"C[0-9]{7}"), "UMLS"),
     (re.compile(r"rs[0-9]+"), "DBSNP"),
     (re.compile(r"CVCL_[A-Z0-9]+"), "CELLOSAURUS"),
-    (re.compile(r"[a-z]\|.+"), "TMVAR"),
+    (re.compile(r"[a-z]?\|.+"), "TMVAR"),
 )
 _NUMBERS = (("gene", "NCBIGENE"), ("taxon", "NCBITAXON"), ("species", "NCBITAXON"))
-_VARIANT = re.compile(r"(?:tmvar:)?[a-z]\|", re.IGNORECASE)
+_VARIANT = re.compile(r"(?:tmvar:)?[a-z]?\|", re.IGNORECASE)
 
 
 def code_of(identifier: str, label: str = "") -> str:

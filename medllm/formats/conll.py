@@ -33,8 +33,7 @@ from medllm.errors import FormatError
 from medllm.formats.base import Parsed
 from medllm.formats.bio_tags import OUTSIDE, Chunk, chunks, iob2, is_iob1
 from medllm.formats.collecting import Collector
-from medllm.formats.corpus_files import below, named_or_below, read_text, write_note
-from medllm.formats.files import note_id_of
+from medllm.formats.corpus_files import below, id_of, named_or_below, read_text, write_note
 from medllm.schema import Schema
 
 ENDINGS = (".conll", ".bio", ".iob", ".iob2", ".bioes", ".iobes", ".bilou")
@@ -69,7 +68,7 @@ def read(path: Path, schema: Schema | None = None) -> Iterator[Parsed]:
         if not any(document.sentences for document in documents):
             raise FormatError("no line with a token", path=str(file), hint="a line has a token and its tag, with a tab or blank between")
         for number, document in enumerate(documents, 1):
-            note_id = note_id_of(name)
+            note_id = id_of(name)
             yield to_extraction(document, note_id if len(documents) == 1 else f"{note_id}/{number}", schema, path=str(file))
 
 
@@ -79,11 +78,13 @@ def parse(text: str) -> list[Columns]:
     current = Sentence()
     for number, raw in enumerate(text.split("\n"), 1):
         line = raw.removesuffix("\r")
+        blank = not line.strip()
         columns = line.split("\t") if "\t" in line else line.split(" ")
-        columns = [column for column in columns if column.strip()] if "\t" not in line else columns
-        if not line.strip() or columns[0] == DOCUMENT:
+        if len(columns) > 2 and "\t" not in line:
+            columns = [column for column in columns if column.strip()]
+        if blank or columns[0] == DOCUMENT:
             current = Sentence()
-            if line.strip() and documents[-1].sentences:
+            if not blank and documents[-1].sentences:
                 documents.append(Columns())
             continue
         if not columns[0].strip():
@@ -135,14 +136,15 @@ def from_extraction(extraction: Extraction) -> tuple[str, int]:
     """
     kept, left_out = flat(extraction.entities)
     text = extraction.note.text
-    starts, ends = [e.span.start for e in kept], [e.span.end for e in kept]
+    spans = [(e.span.start, e.span.end) for e in kept]
+    starts, ends = [start for start, _ in spans], [end for _, end in spans]
     edges = sorted({*starts, *ends})
     written: set[int] = set()
     sentences = []
     for line in re.finditer("[^\n]+", text):
         if tokens := list(_tokens(text, *line.span(), edges)):
             here = range(bisect_right(ends, line.start()), bisect_left(starts, line.end()))
-            found = {n: chunk for n in here if (chunk := _chunk(kept[n], tokens))}
+            found = {n: chunk for n in here if (chunk := _chunk(kept[n].label, *spans[n], tokens))}
             written |= found.keys()
             tags = iob2(found.values(), len(tokens))
             sentences.append("".join(f"{text[start:end]}\t{tag}\n" for (start, end), tag in zip(tokens, tags, strict=True)))
@@ -151,11 +153,18 @@ def from_extraction(extraction: Extraction) -> tuple[str, int]:
 
 def flat(entities: Sequence[Entity]) -> tuple[list[Entity], int]:
     """Mentions that do not overlap, the longest first, then the first, in reading order; and the number of the others."""
-    kept: list[Entity] = []
-    for entity in sorted(entities, key=lambda e: (-len(e.span), *e.sort_key())):
-        if not any(entity.span.overlaps(other.span) for other in kept):
-            kept.append(entity)
-    return sorted(kept, key=Entity.sort_key), len(entities) - len(kept)
+    kept: list[tuple[int, int, Entity]] = []
+    for start, length, _, entity in sorted(((e.span.start, len(e.span), n, e) for n, e in enumerate(entities)), key=_longest_first):
+        place = bisect_left(kept, start, key=lambda one: one[0])
+        before, after = kept[place - 1 : place], kept[place : place + 1]
+        if (not before or before[0][1] <= start) and (not after or start + length <= after[0][0]):
+            kept.insert(place, (start, start + length, entity))
+    return [entity for _, _, entity in kept], len(entities) - len(kept)
+
+
+def _longest_first(one: tuple[int, int, int, Entity]) -> tuple[int, int, str, int]:
+    start, length, n, entity = one
+    return -length, start, entity.label, n
 
 
 class Writer:
@@ -181,7 +190,7 @@ def _tokens(text: str, start: int, end: int, edges: Sequence[int]) -> Iterator[t
         yield from pairwise((match.start(), *inside, match.end()))
 
 
-def _chunk(entity: Entity, tokens: Sequence[tuple[int, int]]) -> Chunk | None:
-    first = bisect_right(tokens, entity.span.start, key=lambda token: token[1])
-    after = bisect_left(tokens, entity.span.end, key=lambda token: token[0])
-    return Chunk(re.sub(r"\s", "_", entity.label), first, after) if first < after else None
+def _chunk(label: str, start: int, end: int, tokens: Sequence[tuple[int, int]]) -> Chunk | None:
+    first = bisect_right(tokens, start, key=lambda token: token[1])
+    after = bisect_left(tokens, end, key=lambda token: token[0])
+    return Chunk(re.sub(r"\s", "_", label), first, after) if first < after else None

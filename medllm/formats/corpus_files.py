@@ -55,6 +55,20 @@ def stem(name: str, endings: Sequence[str]) -> str:
     return folder + slash + (last.rpartition(".")[0] or last)
 
 
+def id_of(name: str) -> str:
+    """The note id that a path below the folder stands for; never empty.
+
+    >>> id_of("ward%3A1/n"), id_of("%")
+    ('ward:1/n', '%')
+    """
+    return clean(note_id_of(name) or name or "-")
+
+
+def clean(name: str) -> str:
+    """``name`` as Unicode text: lone surrogates, as names of files that are not UTF-8 have them, are written out."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def write_note(folder: Path, note_id: str, contents: Mapping[str, str]) -> None:
     """Write the files of one note: for each ending its content. Raises FormatError."""
     for ending, content in contents.items():
@@ -129,4 +143,4 @@ class Texts:
 
     def id_of(self, text: Path) -> str:
         """The path of a text below the folder, without ending."""
-        return note_id_of(stem(text.relative_to(self._root).as_posix(), (".txt", ".text")))
+        return id_of(stem(text.relative_to(self._root).as_posix(), (".txt", ".text")))

@@ -30,8 +30,7 @@ from medllm.errors import FormatError
 from medllm.formats.base import Parsed, ProblemKind
 from medllm.formats.classes import fold, relation_class
 from medllm.formats.collecting import Collector, Given, number, squeeze
-from medllm.formats.corpus_files import below, numbered_lines, read_text, write_note
-from medllm.formats.files import note_id_of
+from medllm.formats.corpus_files import below, id_of, numbered_lines, read_text, write_note
 from medllm.formats.ids import Positions
 from medllm.formats.line_tokens import LineTokens, Position, cover, shown
 from medllm.schema import Schema, attribute_value
@@ -62,7 +61,7 @@ def read(path: Path, schema: Schema | None = None) -> Iterator[Parsed]:
         raise FormatError("no .con file here", path=str(path), hint="a note has a .txt and a .con, and may have an .ast and a .rel")
     if lone := sorted(stem for stem, files in notes.items() if ".txt" not in files):
         raise FormatError(f"no .txt for {lone[0]} (and {len(lone) - 1} others)", path=str(root), hint="positions need the text")
-    return (_Reading(note_id_of(stem), files, schema).parsed() for stem, files in sorted(notes.items()))
+    return (_Reading(id_of(stem), files, schema).parsed() for stem, files in sorted(notes.items()))
 
 
 class Writer:

@@ -25,8 +25,7 @@ from pathlib import Path
 from medllm.document import Entity, Extraction, Note
 from medllm.formats.base import Parsed
 from medllm.formats.collecting import Collector, Given, number
-from medllm.formats.corpus_files import named_or_below, read_text, write_note
-from medllm.formats.files import note_id_of
+from medllm.formats.corpus_files import id_of, named_or_below, read_text, write_note
 from medllm.formats.ids import Positions, complete
 from medllm.formats.standoff import one_line
 from medllm.formats.tags_xml import Tag, dumps, loads
@@ -44,7 +43,7 @@ _ORDER = ("EVENT", "TIMEX3", "", LINK, "SECTIME")
 def read(path: Path, schema: Schema | None = None) -> Iterator[Parsed]:
     """The notes of a folder of ``.xml`` in the order of their ids, or of one file. Raises FormatError."""
     for stem, file in named_or_below(path, (ENDING,)):
-        yield to_extraction(read_text(file), note_id_of(stem), schema, path=str(file))
+        yield to_extraction(read_text(file), id_of(stem), schema, path=str(file))
 
 
 def to_extraction(content: str, note_id: str, schema: Schema | None = None, *, path: str = "") -> Parsed:

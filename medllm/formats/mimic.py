@@ -14,7 +14,7 @@ from medllm.document import Extraction, Note
 from medllm.errors import FormatError
 from medllm.formats.base import Parsed, Problem
 from medllm.formats.collecting import attach
-from medllm.formats.corpus_files import below, stem
+from medllm.formats.corpus_files import below, clean, stem
 from medllm.formats.decoding import Refusal, check_text
 from medllm.formats.inputs import MAX_CHARS
 from medllm.formats.rows import BadRow, csv_rows
@@ -68,4 +68,4 @@ def _notes(stream: IO[bytes], path: Path) -> Iterator[Parsed | Problem]:
             yield Problem(str(path), None, "malformed-line", f"row {row.number}: {refusal.reason}: {refusal.detail}", dropped=True)
             continue
         meta = {name: value for name, value in row.cells.items() if name not in columns and value}
-        yield Parsed(Extraction(note=Note(id=f"{table}/{row.cells[columns[0]]}", text=text, meta=meta)))
+        yield Parsed(Extraction(note=Note(id=clean(f"{table}/{row.cells[columns[0]]}"), text=text, meta=meta)))

@@ -24,7 +24,7 @@ from medllm.errors import FormatError
 from medllm.formats.base import Parsed, Problem
 from medllm.formats.collecting import Collector, Given, attach
 from medllm.formats.concepts import codes_of, concept_mention, concepts_of, field_of, relation_id
-from medllm.formats.corpus_files import OneFile, named_or_below
+from medllm.formats.corpus_files import OneFile, clean, named_or_below
 from medllm.formats.ids import Positions
 from medllm.formats.pubtator_lines import ABSTRACT, TITLE, Document, Link, Mention, Other, Text, documents
 from medllm.formats.standoff import one_line
@@ -54,7 +54,7 @@ def to_extraction(document: Document, schema: Schema | None = None, type_of: Typ
     """What the lines of a document say, and what was wrong with them."""
     parts = {line.kind: line for line in reversed(document.lines) if isinstance(line, Text)}
     title, abstract = (parts[kind].text if kind in parts else "" for kind in (TITLE, ABSTRACT))
-    note = Note(id=document.id, text=f"{title}\n{abstract}" if abstract else title)
+    note = Note(id=clean(document.id), text=f"{title}\n{abstract}" if abstract else title)
     found = Collector(note, schema, path, same=_flat)
     for line in document.lines:
         if isinstance(line, Other):

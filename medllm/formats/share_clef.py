@@ -22,8 +22,8 @@ from medllm.errors import FormatError
 from medllm.formats.base import Parsed, Problem
 from medllm.formats.collecting import Collector, attach, number
 from medllm.formats.concepts import code_of, identifier_of
-from medllm.formats.corpus_files import below, numbered_lines, read_text, write_note
-from medllm.formats.files import note_id_of, note_path
+from medllm.formats.corpus_files import below, id_of, numbered_lines, read_text, write_note
+from medllm.formats.files import note_path
 from medllm.schema import Schema
 
 ENDINGS = (".pipe.txt", ".pipe")
@@ -87,7 +87,7 @@ def _read(root: Path, texts: list[Path], pipes: list[Path], schema: Schema | Non
                 yield Problem(str(pipe), line, "unknown-reference", "no text has the name in the first column, or several do", dropped=True)
             else:
                 lines.setdefault(text, []).append((pipe, line, columns))
-    for note_id, text in sorted((note_id_of(_without(file.relative_to(root).as_posix(), TEXT_ENDINGS)), file) for file in texts):
+    for note_id, text in sorted((id_of(_without(file.relative_to(root).as_posix(), TEXT_ENDINGS)), file) for file in texts):
         if every or text in lines:
             yield _parsed(note_id, text, lines.get(text), schema)
 

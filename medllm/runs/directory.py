@@ -211,6 +211,14 @@ class Run:
     ledger: list[dict[str, Any]]
     manifest: dict[str, Any]
 
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The manifest, with the model, the engine and medllm's version of its configuration first."""
+        configuration = self.manifest.get("configuration", {})
+        named = {"model": "model", "engine": "engine", "version": "medllm"}
+        first = {name: configuration[key] for name, key in named.items() if key in configuration}
+        return first | {key: value for key, value in self.manifest.items() if key != "version"}
+
 
 def read_run(path: str | Path) -> Run:
     """Read a run directory, one that was stopped or is being written too. Raises RunError if it is none."""

@@ -141,7 +141,10 @@ def test_a_mention_over_line_ends_is_one_a_line():
 
 # --- CEHRNER ---------------------------------------------------------------------------------------------------------
 
-RECORDS = '{"text": "因肺炎,吸烟。", "mention_data": [{"mention": "肺炎", "label": "疾病和诊断", "offset": "1"}]}\n{"text": "好", "mention_data": []}\n'
+RECORDS = """\
+{"text": "因肺炎,吸烟。", "mention_data": [{"mention": "肺炎", "label": "疾病和诊断", "offset": "1"}]}
+{"text": "好", "mention_data": []}
+"""
 TAGS = "因 O\n肺 B_疾病和诊断\n炎 I_疾病和诊断\n, O\n吸 O\n烟 O\n。 O\n\n好 O\n\n"
 
 
@@ -200,4 +203,4 @@ def test_cehrner_bad_records(tmp_path):
         (4, "malformed-line"),
         (5, "malformed-line"),
     ]
-    assert [p.extraction.note.text for p in parsed] == ["因肺", "B_x好"]
+    assert [p.extraction.note.text for p in parsed] == ["因肺", "好"]

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from medllm.document import Entity, Extraction, Note, Relation, Span, any_entity, any_relation
+from medllm.errors import FormatError
 from medllm.formats import registry
 from medllm.formats.concepts import concepts_of
 from medllm.formats.line_tokens import LineTokens
@@ -91,6 +92,17 @@ class Held:
 
     def mention(self, entity: Entity, text: str) -> tuple[Any, ...]:
         return entity.label, self.spans(entity, text), entity.codes if self.codes else (), entity.attributes if self.attributes else {}
+
+
+def _sample() -> Extraction:
+    text = "Ms Qwyzzk took aspirin daily\nfor her severe chest pain ."
+    drug = any_entity("medication").at(text, 15, 22, id="T1", codes=("MESH:D001241",), assertion="present")
+    often, pain = any_entity("frequency").at(text, 23, 28, id="T2"), any_entity("reason").at(text, 33, 40, 47, 51, id="T3")
+    relations = tuple(any_relation(tail.label)(id=f"R{n}", head=drug, tail=tail) for n, tail in enumerate((often, pain)))
+    return Extraction(note=Note(id="n", text=text), entities=(drug, often, pain), relations=relations)
+
+
+SAMPLE = _sample()
 
 
 def through(name: str, extraction: Extraction, file: str = "") -> Extraction:
@@ -288,6 +300,36 @@ def test_cehrner_tags_hold_characters_and_flat_mentions(extraction):
     assert [(e.label, e.text) for e in back.entities] == [(e.label, "".join(e.text.split())) for e in extraction.entities]
 
 
+GARBAGE = ["", "\n", "||", '"', "<", "&x;", "]]>", "{", "]", "\t", ":", "9" * 20, "-1", "T1", "\u2028", "\x00", "C0000001", "\ud800"]
+BRAT = ("brat", "jsonl", "csv", "parquet")
+
+
+@pytest.mark.parametrize("name", sorted(registry.WRITERS.keys() & registry.READERS.keys() - {*BRAT}))
+@quick
+@given(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 30), st.sampled_from(GARBAGE)), min_size=1, max_size=4), st.data())
+def test_no_file_is_bad_enough_to_crash(name, changes, data):
+    with tempfile.TemporaryDirectory() as folder:
+        writer = registry.writer(name)(Path(folder), None)
+        writer.write(SAMPLE)
+        writer.close()
+        files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+        path = data.draw(st.sampled_from(files))
+        content = path.read_text()
+        for at, length, garbage in changes:
+            at %= len(content) + 1
+            content = content[:at] + garbage + content[at + length :]
+        path.write_bytes(content.encode("utf-8", "surrogatepass"))
+        told: list[str] = []
+        try:
+            for parsed in registry.reader(name)(Path(folder), None):
+                text = parsed.extraction.note.text
+                assert all(e.text == " ".join(s.of(text) for s in e.spans) for e in parsed.extraction.entities)
+                told += [problem.detail for problem in parsed.problems]
+        except FormatError as error:
+            told.append(str(error))
+        assert not any("Qwyzzk" in one for one in told)
+
+
 def test_every_writer_writes_owner_only_files(tmp_path):
     text = "No fever .\nTake aspirin ."
     drug = any_entity("medication").at(text, 16, 23, id="T1")
@@ -301,8 +343,6 @@ def test_every_writer_writes_owner_only_files(tmp_path):
 
 
 def test_every_reader_names_a_folder_without_its_files(tmp_path):
-    from medllm.errors import FormatError
-
     for name, read in registry.READERS.items():
         with pytest.raises(FormatError) as caught:
             list(read(tmp_path, None))

@@ -158,7 +158,7 @@ def test_writers_that_cannot_write(tmp_path, name):
 # --- the registry ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", sorted(registry.READERS))
+@pytest.mark.parametrize("name", ["brat", "jsonl"])  # corpus formats hold less: test_corpus_round_trips.py
 def test_what_a_writer_writes_its_reader_reads(tmp_path, name):
     save(name, tmp_path / "out", extraction())
     (parsed,) = registry.reader(name)(tmp_path / "out", SCHEMA)

@@ -1,7 +1,9 @@
 """What decides whether a grammar takes a text: the description itself, and the engines' own matchers on its two forms."""
 
 import random
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
@@ -35,7 +37,7 @@ class Recognizer:
     @cached_property
     def _ll(self) -> LLMatcher:
         matcher = LLMatcher(BYTES, LLMatcher.grammar_from_lark(self.constraint.lark), log_level=0)
-        assert not matcher.is_error(), matcher.get_error()
+        assert not matcher.is_error()  # its message quotes the whole grammar
         return matcher
 
     def llguidance(self, text: str) -> bool:
@@ -74,3 +76,18 @@ def recognize() -> Callable[[Grammar], Recognizer]:
     except ImportError:
         return Recognizer
     return lambda grammar: Recognizer(grammar, xgrammar)
+
+
+@pytest.fixture
+def small_stack() -> Callable[[Callable[[], Any]], Any]:
+    """Runs something in a thread with a stack of 512 KB, as servers give their workers, and returns its result."""
+
+    def run(work: Callable[[], Any]) -> Any:
+        previous = threading.stack_size(512 * 1024)
+        try:
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(work).result()
+        finally:
+            threading.stack_size(previous)
+
+    return run

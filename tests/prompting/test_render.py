@@ -56,7 +56,9 @@ def test_templates_may_share_a_file_of_macros(tmp_path: Path) -> None:
     assert ask(prompts).messages[0].content == "FIND!"
 
 
-@pytest.mark.parametrize("name", ["system.j2", "entities/system.j2", "entity/en/system.j2", "entities/en/assistant.j2", "entities/en/user.txt"])
+@pytest.mark.parametrize(
+    "name", ["system.j2", "entities/system.j2", "entity/en/system.j2", "entities/en/assistant.j2", "entities/en/user.txt"]
+)
 def test_a_folder_that_overrides_nothing_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(PromptError, match="no template of any task") as caught:
         Prompts(template(tmp_path, name, "Find."))
@@ -92,7 +94,7 @@ def test_the_digest_follows_the_templates(tmp_path: Path) -> None:
 )
 def test_the_sandbox_refuses_attribute_tricks(tmp_path: Path, trick: str) -> None:
     prompts = Prompts(template(tmp_path, "entities/en/system.j2", trick))
-    with pytest.raises(PromptError, match="entities/en/system.j2 line 1 fails: SecurityError"):
+    with pytest.raises(PromptError, match=r"entities/en/system\.j2 line 1 fails: SecurityError"):
         ask(prompts)
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medllm.document import Entity, Extraction
 from medllm.evaluation.calibration import Calibration, CoveragePoint, Outcome, calibration, outcomes, precision_coverage
@@ -10,6 +10,7 @@ from medllm.evaluation.comparison import Comparison, compare_systems
 from medllm.evaluation.disagreements import Disagreement, disagreements
 from medllm.evaluation.matching import Criterion, align
 from medllm.evaluation.metrics import metric as find_metric
+from medllm.evaluation.official.result import OfficialResult
 from medllm.evaluation.result import Result
 from medllm.evaluation.score import checked_notes, score
 from medllm.evaluation.subgroups import SUBGROUPS, SubgroupTable, subgroup_tables
@@ -39,6 +40,10 @@ class Options:
     seed: int = 0
     allow_missing: bool = False
     training: Collection[str] | None = None
+
+    def with_training(self, texts: Collection[str]) -> "Options":
+        """The same with the texts of training mentions."""
+        return replace(self, training=texts)
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ class Report:
     confidence: Confidence | None = None
     comparison: Comparison | None = None
     problems: tuple[str, ...] = ()
+    official: OfficialResult | None = None
 
 
 def make_report(
@@ -81,10 +87,12 @@ def make_report(
     facts: Sequence[tuple[str, str]] = (),
     versus: tuple[str, Notes] | None = None,
     problems: Sequence[str] = (),
+    official: OfficialResult | None = None,
 ) -> Report:
     """Score predictions against gold, both by note id, and gather what a report shows. ``versus`` is a second system: name, predictions.
 
-    ``facts`` are (name, value) pairs for the head of the report, such as the data and the model. Raises as ``score`` does.
+    ``facts`` are (name, value) pairs for the head of the report, such as the data and the model; ``official`` is what an official
+    scorer said of the same predictions. Raises as ``score`` does.
     """
     results = {name: _score(gold, pred, name, options) for name in dict.fromkeys((*SHARED, *options.metrics))}
     labels = results[EXACT].labels
@@ -120,6 +128,7 @@ def make_report(
         _confidence(golds, preds),
         comparison,
         tuple(problems),
+        official,
     )
 
 

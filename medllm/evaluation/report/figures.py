@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDE, HALF = 760, 470
+WIDE, HALF = 960, 470
 ROW = 30
 MOST_LABELS = 16
 """With more labels than that, a confusion matrix is a table only."""
@@ -53,6 +53,7 @@ def error_kinds(report: Report) -> "Figure | None":
     for row, total in enumerate(left):
         axes.annotate(f"{total:,}", (total, row), (5, 0), textcoords="offset points", va="center", color=colour("soft"), fontsize=FONT - 1)
     axes.set_xlim(0, max(left) * 1.09)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlabel("disagreements")
     _legend(axes, 6)
     return figure
@@ -95,7 +96,7 @@ def confusion(report: Report) -> "Figure | None":
     axes.set_yticks(range(len(rows)), [*labels, "spurious"])
     axes.xaxis.set_ticks_position("top")
     axes.xaxis.set_label_position("top")
-    axes.set_xlabel("predicted")
+    axes.set_xlabel("predicted", labelpad=10)
     axes.set_ylabel("gold")
     axes.tick_params(length=0, labelcolor=colour("ink"))
     _no_spines(axes)
@@ -256,7 +257,16 @@ def _points(
                 solid_capstyle="round",
             )
     style: dict[str, Any] = {"markerfacecolor": colour(shade) if filled else COLOURS["paper"], "markeredgecolor": colour(shade)}
-    axes.plot([v for _, v, _ in rows], [y for y, _, _ in rows], "o", markersize=6.5, markeredgewidth=1.6, label=name or "_", **style)
+    axes.plot(
+        [v for _, v, _ in rows],
+        [y for y, _, _ in rows],
+        "o",
+        markersize=6.5,
+        markeredgewidth=1.6,
+        clip_on=False,
+        label=name or "_",
+        **style,
+    )
 
 
 def _f1(result: Result, labels: Sequence[str]) -> tuple[list[float | None], list[Interval | None]]:

@@ -13,21 +13,24 @@ document.addEventListener("DOMContentLoaded", () => {
 
   const format = new Intl.NumberFormat("en").format;
 
-  function text(i) {
-    const said = [...items[i].querySelectorAll(".t")].map((t) => t.textContent.toLowerCase().split(/\s+/).join(" "));
-    texts[i] ??= [...said, items[i].dataset.note.toLowerCase()].join("\n");
-    return texts[i];
+  const plain = (text) => text.toLowerCase().trim().split(/\s+/).join(" ");
+
+  /** True if the mentions or the note's name hold the words; words in quotes are a whole mention. */
+  function holds(i, words) {
+    texts[i] ??= [...items[i].querySelectorAll(".t")].map((t) => plain(t.textContent)).concat(plain(items[i].dataset.note));
+    const whole = /^"(.+)"$/.exec(words);
+    return texts[i].some((text) => (whole ? text === whole[1] : text.includes(words)));
   }
 
   /** Show what the boxes, the lists and the search admit. */
   function sift() {
     const wanted = new Set(boxes.filter((box) => box.checked).map((box) => box.value));
-    const find = id("find").value.toLowerCase().trim().split(/\s+/).join(" ");
+    const find = plain(id("find").value);
     let count = 0;
     items.forEach((item, i) => {
       const { dataset } = item;
       const fits = (pick) => pick.value === "*" || dataset[pick.id] === pick.value.slice(1);
-      const shown = wanted.has(dataset.kind) && picks.every(fits) && (!find || text(i).includes(find));
+      const shown = wanted.has(dataset.kind) && picks.every(fits) && (!find || holds(i, find));
       item.hidden = !shown;
       if (shown) count += 1;
     });
@@ -47,7 +50,7 @@ document.addEventListener("DOMContentLoaded", () => {
     reset();
     for (const [name, value] of filters) {
       if (name === "kind") boxes.forEach((box) => (box.checked = box.value === value));
-      else if (name === "find") id("find").value = value;
+      else if (name === "find") id("find").value = `"${value}"`;
       else id(name).value = `=${value}`;
     }
     sift();

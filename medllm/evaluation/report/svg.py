@@ -73,6 +73,7 @@ _SETTINGS = {
     "savefig.transparent": True,
 }
 _FONT = re.compile(r"(?:(?P<weight>bold|[1-9]00)\s+)?(?P<size>[\d.]+)px")
+"""The shorthand of older versions; newer ones write size and weight apart."""
 _GENERATED = "{http://www.w3.org/2000/svg}"
 _LINK = "{http://www.w3.org/1999/xlink}href"
 
@@ -132,6 +133,8 @@ def _plain(element: ElementTree.Element, name: str) -> None:
             element.set("font-size", found["size"])
             if found["weight"]:
                 element.set("font-weight", found["weight"])
+        elif key == "font-weight":
+            element.set(key, value)
         elif key in ("fill", "stroke") and value.lower() in _NAMES:
             classes.append(f"{key[0]}-{_NAMES[value.lower()]}")
         elif not key.startswith(("font", "mix-blend")):

@@ -1,9 +1,12 @@
 """The tables of a report: scores by label, kinds of error, confusion, subgroups, confidence, and the second system."""
 
+import math
 from collections import Counter
 
 from medllm.evaluation.counts import Counts
 from medllm.evaluation.disagreements import Kind
+from medllm.evaluation.official.result import OfficialResult
+from medllm.evaluation.official.result import Table as OfficialTable
 from medllm.evaluation.report.content import SHARED, Confidence, Report
 from medllm.evaluation.report.grid import Cell, Grid, cells, count, figure, p_value, score_cells, signed, with_interval
 from medllm.evaluation.result import Result
@@ -64,8 +67,15 @@ def metric_grid(name: str, result: Result) -> Grid:
     ]
     total = result.micro
     micro = cells("micro average", count(total.gold), count(total.pred), *score_cells(total.scores, drawn.micro if drawn else None))
-    title, note = _metric_title(name, total, result)
-    return Grid(f"metric-{name}", title, ("", "Gold", "Predicted", *MEASURE_NAMES.values()), (*rows, micro), note, totals=1)
+    title = _short_title(name)
+    return Grid(
+        f"metric-{name}",
+        title[:1].upper() + title[1:],
+        ("", "Gold", "Predicted", *MEASURE_NAMES.values()),
+        (*rows, micro),
+        _metric_note(name, result),
+        totals=1,
+    )
 
 
 def kind_grid(report: Report) -> Grid:
@@ -77,11 +87,12 @@ def kind_grid(report: Report) -> Grid:
         total = sum(counted[kind, label] for label in labels)
         if not total:
             continue
-        by_label = [_leading(counted[kind, label], ("kind", kind.value), ("label", label)) for label in labels]
+        side = "pred" if kind is Kind.SPURIOUS else "gold"
+        by_label = [_leading(counted[kind, label], ("kind", kind.value), (side, label)) for label in labels]
         share = f"{total / len(report.errors):.1%}"
         rows.append(cells(kind.value, *by_label, _leading(total, ("kind", kind.value)), share))
-    sums = [_leading(sum(counted[kind, label] for kind in Kind), ("label", label)) for label in labels]
-    rows.append(cells("all", *sums, _leading(len(report.errors)), "100%" if report.errors else ""))
+    sums = [count(sum(counted[kind, label] for kind in Kind)) for label in labels]
+    rows.append(cells("all", *sums, count(len(report.errors)), "100%" if report.errors else ""))
     note = (
         "Every mention that is not matched exactly stands in exactly one row. Edges: the label agrees and the spans overlap; the edge "
         "named differs. Label: the spans agree. Labels are gold's, for spurious mentions the predicted ones."
@@ -94,12 +105,12 @@ def confusion_grid(report: Report) -> Grid:
     labels = report.labels
     rows = [
         cells(
-            Cell(gold, gold), *(_leading(report.confusion.get((gold, pred), 0), ("gold", gold), ("pred", pred)) for pred in (*labels, ""))
+            Cell(gold, label=gold),
+            *(_confused(report, gold, pred) for pred in (*labels, "")),
         )
         for gold in labels
     ]
-    spurious = (_leading(report.confusion.get(("", pred), 0), ("gold", ""), ("pred", pred)) for pred in labels)
-    rows.append(cells("spurious", *spurious, ""))
+    rows.append(cells("spurious", *(_confused(report, "", pred) for pred in labels), ""))
     note = "Rows: gold; columns: predicted. On the diagonal are exact matches and mentions that differ at an edge only."
     return Grid("confusion", "Labels, gold against predicted", ("Gold", *labels, "missed"), tuple(rows), note, totals=1)
 
@@ -149,8 +160,11 @@ def comparison_grid(report: Report) -> Grid | None:
                 with_interval(getattr(r.micro, test.measure), r.intervals.micro[test.measure] if r.intervals else None)
                 for r in (result, second)
             )
-            name = f"{metric}, {MEASURE_NAMES[test.measure]}"
-            rows.append(cells(name, a, b, signed(test.difference), p_value(test.p, test.samples)))
+            rows.append(
+                cells(
+                    f"{MEASURE_NAMES[test.measure]}, {_short_title(metric)}", a, b, signed(test.difference), p_value(test.p, test.samples)
+                )
+            )
             samples, notes = test.samples, test.notes
     note = f"Paired approximate randomisation over {count(notes)} notes, {count(samples)} samples, two-sided."
     return Grid("versus", "Micro averages of both systems", ("Measure", "This system", other.name, "Difference", "p"), tuple(rows), note)
@@ -181,6 +195,17 @@ def comparison_label_grid(report: Report) -> Grid | None:
     return Grid("versus-labels", "F1 of both systems by label", head, tuple(rows), note)
 
 
+def official_grid(result: OfficialResult, table: OfficialTable) -> Grid:
+    """A table as an official scorer prints it, in its own units."""
+    digits = 2 if table.unit == "percent" else 4
+    rows = []
+    for row in table.rows:
+        scores = ("NaN" if math.isnan(v) else f"{v:.{digits}f}" for v in (row.precision, row.recall, row.f1))
+        rows.append(cells(row.name, *(count(row.counts.get(name, 0)) for name in _counted(table)), *scores))
+    head = ("", *_counted(table), *MEASURE_NAMES.values())
+    return Grid(f"official-{table.name}", f"{result.metric}: {table.name}", head, tuple(rows), f"As the {result.scorer} counts.")
+
+
 def grids(report: Report) -> dict[str, list[Grid]]:
     """Every table by its section of the report."""
     further = [metric_grid(name, result) for name, result in report.results.items() if name not in SHARED]
@@ -188,6 +213,7 @@ def grids(report: Report) -> dict[str, list[Grid]]:
     return {
         "scores": [score_grid(report)],
         "further": further,
+        "official": [official_grid(report.official, t) for t in report.official.tables if t.rows] if report.official else [],
         "errors": [kind_grid(report), confusion_grid(report)],
         "subgroups": [subgroup_grid(table) for table in report.subgroups],
         "confidence": [confidence_grid(report.confidence)] if report.confidence else [],
@@ -195,8 +221,17 @@ def grids(report: Report) -> dict[str, list[Grid]]:
     }
 
 
+def _counted(table: OfficialTable) -> list[str]:
+    return list(dict.fromkeys(name for row in table.rows for name in row.counts))
+
+
 def _leading(number: int, *filters: tuple[str, str]) -> Cell:
     return Cell(count(number) if number else "·", errors=filters if number else ())
+
+
+def _confused(report: Report, gold: str, pred: str) -> Cell:
+    number = report.confusion.get((gold, pred), 0)
+    return _leading(number, *(() if gold == pred else (("gold", gold), ("pred", pred))))
 
 
 def _interval_note(result: Result) -> str:
@@ -208,21 +243,29 @@ def _interval_note(result: Result) -> str:
     )
 
 
-def _metric_title(name: str, total: Counts, result: Result) -> tuple[str, str]:
+_TITLES = {
+    "exact": "exact match",
+    "attribute": "end to end",
+    "attribute-matched": "where the mention is found exactly",
+    "attribute-overlap": "where a mention overlaps",
+    "relations": "relations, end to end",
+    "relations-overlap": "relations, end to end, with overlapping arguments",
+    "relations-given": "relations between mentions found exactly",
+    "relations-given-overlap": "relations between mentions that overlap",
+    "document-relations": "relations between concepts of a document",
+    "concepts": "concepts of a document",
+    "token": "tokens",
+}
+
+
+def _short_title(name: str) -> str:
+    """What a metric is called in running text."""
     kind, _, attribute = name.partition(":")
-    titles = {
-        "attribute": (f"{attribute}, end to end", "A missed mention misses its value; a spurious one adds one."),
-        "attribute-matched": (
-            f"{attribute}, where the mention is found exactly",
-            f"Accuracy {with_interval(total.recall, result.intervals.micro['recall'] if result.intervals else None)}.",
-        ),
-        "attribute-overlap": (f"{attribute}, where a mention overlaps", f"Accuracy {figure(total.recall)}."),
-        "relations": ("Relations, end to end", "Both arguments exact."),
-        "relations-overlap": ("Relations, end to end, overlapping arguments", ""),
-        "relations-given": ("Relations between mentions found exactly", ""),
-        "relations-given-overlap": ("Relations between mentions that overlap", ""),
-        "document-relations": ("Relations between concepts of a document", ""),
-        "concepts": ("Concepts of a document", ""),
-        "token": ("Tokens", ""),
-    }
-    return titles.get(kind, (name, ""))
+    title = _TITLES.get(kind, kind)
+    return f"{words(attribute)} {title}" if attribute else title
+
+
+def _metric_note(name: str, result: Result) -> str:
+    if name.startswith(("attribute-matched", "attribute-overlap")):
+        return f"Accuracy {with_interval(result.micro.recall, result.intervals.micro['recall'] if result.intervals else None)}."
+    return "A missed mention misses its value; a spurious one adds one." if name.startswith("attribute") else ""

@@ -1,0 +1,130 @@
+"""A suite from gold to report: the notes through an extractor into a run directory, then scored. Nothing is asked twice.
+
+Beside what a run writes (``medllm.runs.directory``), OUT gets::
+
+    gold.jsonl          the gold standard in the classes of the pack, for the notes that were read
+    scores/METRIC.json  results that can be scored again (``medllm.evaluation.result``)
+    evaluation.json     the suite, the data, the settings of the run, and every figure
+    report.md           tables and methods, without note text
+    report.html         the same with figures and every disagreement; it holds note text
+
+So ``medllm score --gold jsonl:OUT/gold.jsonl --pred jsonl:OUT`` scores the run again without a model.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medllm.document import Extraction
+from medllm.evaluation.from_files import OFFICIAL
+from medllm.evaluation.gold import Gold
+from medllm.evaluation.official.result import OfficialResult
+from medllm.evaluation.report import Options, Report, make_report, write_html, write_markdown
+from medllm.evaluation.suite import Suite
+from medllm.formats import jsonl, registry
+from medllm.formats.files import open_private, private_folder
+from medllm.pipeline import Extractor
+from medllm.runs.directory import EXTRACTIONS, RunDirectory
+from medllm.runs.run import Progress, RunResult, configuration, run
+
+GOLD, SCORES, SUMMARY = "gold.jsonl", "scores", "evaluation.json"
+REPORT_HTML, REPORT_MARKDOWN = "report.html", "report.md"
+FORMAT, VERSION = "medllm-evaluation", 1
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came of an evaluation: the run, its report, and the official scorer's figures where the suite names one."""
+
+    run: RunResult
+    report: Report
+    official: OfficialResult | None = None
+
+
+async def evaluate(
+    suite: Suite,
+    gold: Gold,
+    extractor: Extractor,
+    out: Path,
+    *,
+    options: Options,
+    fresh: bool = False,
+    versus: tuple[str, Mapping[str, Extraction]] | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Evaluation:
+    """Read the notes that OUT does not hold yet, score all of gold's, and write results and reports into OUT.
+
+    Raises what the run directory, the scores and the writers raise.
+    """
+    settings = configuration(extractor)
+    directory = RunDirectory(out, extractor.schema, settings, fresh=fresh)
+    try:
+        result = await run(extractor, (x.note for x in gold.notes.values()), directory, report=progress)
+    finally:
+        directory.close()
+    jsonl.write(out / GOLD, gold.notes.values())
+    pred = {x.note.id: x for x in jsonl.read(out / EXTRACTIONS, extractor.schema) if x.note.id in gold.notes}
+    official = score_officially(suite, gold.notes, pred, out) if suite.official else None
+    facts = [
+        ("data", f"{suite.name}, {suite.corpus.format}"),
+        ("model", str(settings["model"])),
+        ("engine", str(settings["engine"])),
+        ("schema", extractor.schema.name),
+        ("medllm", str(settings["medllm"])),
+        *([("not read", f"{result.ledger} entries in the ledger")] if result.ledger else []),
+    ]
+    report = make_report(
+        gold.notes,
+        pred,
+        options,
+        title=f"{suite.name}: {Path(str(settings['model'])).name}",
+        facts=facts,
+        versus=versus,
+        problems=gold.problems,
+        official=official,
+    )
+    _write(suite, gold, settings, report, official, out)
+    return Evaluation(result, report, official)
+
+
+def options_of(suite: Suite, training: frozenset[str] | None) -> Options:
+    """How a suite is scored."""
+    drawn = suite.bootstrap
+    return Options(suite.labels, suite.metrics, suite.slices, drawn.samples, drawn.level, drawn.seed, training=training)
+
+
+def score_officially(suite: Suite, gold: Mapping[str, Extraction], pred: Mapping[str, Extraction], out: Path) -> OfficialResult:
+    """Write both sides in the format of the suite's official scorer, below ``OUT/official``, and run it."""
+    assert suite.official is not None
+    for side, notes in (("gold", gold), ("pred", pred)):
+        writer = registry.writer(suite.official)(out / "official" / side, None)
+        try:
+            for number, note_id in enumerate(sorted(gold), 1):
+                note = gold[note_id].note.model_copy(update={"id": f"{number:05}"})  # the scorers know files of one folder only
+                writer.write(notes[note_id].model_copy(update={"note": note}))
+        finally:
+            writer.close()
+    return OFFICIAL[suite.official](out / "official" / "gold", out / "official" / "pred")
+
+
+def _write(suite: Suite, gold: Gold, settings: Mapping[str, Any], report: Report, official: OfficialResult | None, out: Path) -> None:
+    private_folder(out / SCORES)
+    for name, result in report.results.items():
+        result.save(out / SCORES / f"{name.replace(':', '-')}.json")
+    summary = {
+        "format": FORMAT,
+        "version": VERSION,
+        "suite": suite.to_json(),
+        "notes": len(gold.notes),
+        "configuration": settings,
+        "problems": len(gold.problems),
+        "scores": {name: result.summary() for name, result in report.results.items()},
+    }
+    if official:
+        summary["official"] = official.summary()
+    with open_private(out / SUMMARY) as file:
+        file.write(json.dumps(summary, ensure_ascii=False, indent=1) + "\n")
+    write_markdown(report, out / REPORT_MARKDOWN)
+    write_html(report, out / REPORT_HTML)
