@@ -70,9 +70,12 @@ def main() -> None:
 
     result = {
         "benchmark": "embedded_reader",
-        "date": datetime.date.today().isoformat(),
-        "command": shlex.join(["python", "evals/benchmarks/embedded_reader.py", "--model", given.model, "--work", "WORK", "--", *given.options]),
-        "data": f"{given.sample.name}: {len(gold)} notes of kiwi-mtsamples/train, {sum(len(x.note.text) for x in gold.values())} characters",
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "command": shlex.join(
+            ["python", "evals/benchmarks/embedded_reader.py", "--model", given.model, "--work", "WORK", "--", *given.options]
+        ),
+        "data": f"{given.sample.name}: {len(gold)} notes of kiwi-mtsamples/train",
+        "characters": sum(len(x.note.text) for x in gold.values()),
         "machine": f"{cpu_model()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
         "versions": run.manifest["versions"] | {"medllm": importlib.metadata.version("medllm")},

@@ -20,7 +20,7 @@ from pathlib import Path
 from embedded_reader import cpu_model
 
 ENGINES = {"embedded": (), "transformers": ("--parallel", "4")}
-RUN = "import resource, sys; from medllm.cli import app; app(standalone_mode=False); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+RUN = "import resource; from medllm.cli import app; app(standalone_mode=False); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
 
 
 def measure(engine: str, options: tuple[str, ...], model: str, notes: list[str]) -> dict[str, object]:

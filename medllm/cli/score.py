@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 _SHOWN = 20
+REPORT_SAMPLES = 1000
+"""Reports have intervals, of so many samples unless --bootstrap says otherwise."""
 
 
 def score(
@@ -66,8 +68,8 @@ def score(
         from medllm.evaluation.report import Options
         from medllm.evaluation.report.from_files import report_files
 
-        labels_, more = tuple(named) if named else None, () if metric in ("exact", "overlap") else (metric,)
-        options = Options(labels_, more, samples=bootstrap, level=level, seed=seed, allow_missing=allow_missing)
+        wanted = tuple(named) if named else None
+        options = Options(wanted, samples=bootstrap or REPORT_SAMPLES, level=level, seed=seed, allow_missing=allow_missing)
         path = report_files(scored, report, gold=gold, pred=pred, options=options, versus=versus, train=train)
         typer.echo(f"{path}: it holds text of the notes" if path.suffix == ".html" else str(path), err=True)
     if as_json:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from medllm.document import Extraction
+from medllm.engines import EngineOptions
 from medllm.evaluation.from_files import OFFICIAL
 from medllm.evaluation.gold import Gold
 from medllm.evaluation.official.result import OfficialResult
@@ -25,9 +26,10 @@ from medllm.evaluation.report import Options, Report, make_report, write_html, w
 from medllm.evaluation.suite import Suite
 from medllm.formats import jsonl, registry
 from medllm.formats.files import open_private, private_folder
-from medllm.pipeline import Extractor
+from medllm.pipeline import CHUNK_TOKENS, Extractor
 from medllm.runs.directory import EXTRACTIONS, RunDirectory
 from medllm.runs.run import Progress, RunResult, configuration, run
+from medllm.schema import Schema
 
 GOLD, SCORES, SUMMARY = "gold.jsonl", "scores", "evaluation.json"
 REPORT_HTML, REPORT_MARKDOWN = "report.html", "report.md"
@@ -87,6 +89,25 @@ async def evaluate(
     )
     _write(suite, gold, settings, report, official, out)
     return Evaluation(result, report, official)
+
+
+def extractor_of(suite: Suite, schema: Schema, options: EngineOptions, prompts: Path | None = None) -> Extractor:
+    """The extractor that a suite asks for. Only the suite's labels are asked for, unless they are all that the pack asks line by line."""
+    given = suite.reading
+    main = {c.label for c in schema.main_entities}
+    whole = suite.labels is None or (not given.relations and main == set(suite.labels))
+    return Extractor(
+        schema,
+        engine=given.engine,
+        model=given.model,
+        layout=given.layout,
+        prompts=prompts,
+        language=given.language,
+        labels=None if whole else suite.labels,
+        relations=given.relations,
+        chunk_tokens=given.chunk_tokens or CHUNK_TOKENS,
+        options=options,
+    )
 
 
 def options_of(suite: Suite, training: frozenset[str] | None) -> Options:

@@ -21,6 +21,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from medllm.errors import FormatError, UsageError
+from medllm.evaluation.from_files import Location
 from medllm.evaluation.subgroups import SUBGROUPS
 
 SHIPPED = Path(__file__).parent / "data" / "suites"
@@ -96,6 +97,23 @@ class Suite(_Strict):
         """The schema pack to load: a name, or the path of a ``.py`` beside the suite."""
         return self.file(self.pack) if self.pack.endswith(".py") else self.pack
 
+    def with_settings(
+        self, reading: Mapping[str, Any], *, labels: tuple[str, ...] | None, metrics: tuple[str, ...] | None, samples: int | None
+    ) -> "Suite":
+        """The suite with other settings; None keeps what it has. Raises UsageError for a value that there is not."""
+        changed: dict[str, Any] = {} if labels is None else {"labels": labels}
+        if metrics is not None:
+            changed["metrics"] = metrics
+        if samples is not None:
+            changed["bootstrap"] = self.bootstrap.model_copy(update={"samples": samples})
+        asked = {name: value for name, value in reading.items() if value is not None}
+        try:
+            changed["reading"] = ReadingSettings.model_validate(self.reading.model_dump() | asked)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise UsageError(f"{first['loc'][0]}: {first['msg']}", hint="see medllm eval --help") from None
+        return self.model_copy(update=changed)
+
     def to_json(self) -> dict[str, Any]:
         """The suite as its file has it."""
         return self.model_dump(mode="json", by_alias=True)
@@ -120,6 +138,19 @@ def load(name: str) -> Suite:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise FormatError(f"{where}: {first['msg']}", path=str(path), hint="medllm.evaluation.suite says what a suite holds") from None
+
+
+def of_files(gold: str, schema: str | None, label_map: Path | None) -> Suite:
+    """The suite of a gold standard ``FORMAT:PATH`` that needs none. Raises UsageError without a format."""
+    location = Location.parse(gold)
+    if not location.format:
+        raise UsageError(f"{gold}: which format is it in?", hint="write it before the path: brat:PATH, jsonl:PATH")
+    return Suite(
+        name=location.path.name or location.format,
+        corpus=Corpus(format=location.format, path=str(location.path.absolute())),
+        schema=schema or "clinical",
+        label_map=None if label_map is None else str(label_map.absolute()),
+    )
 
 
 def _mapping(path: Path) -> dict[str, Any]:

@@ -46,6 +46,8 @@ def read_documents(path: Path) -> Iterator[Header | Document | Problem]:
         yield from builder.finished()
         message = f"{expat.ErrorString(error.code)}; the rest is not read"
         yield Problem(str(path), error.lineno, "malformed-line", message, dropped=True)
+    except (LookupError, ValueError):
+        raise FormatError("in an encoding that cannot be read", path=str(path), hint="convert it to UTF-8") from None
     except OSError as error:
         raise FormatError(f"cannot be read: {error.strerror}", path=str(path)) from None
 

@@ -26,11 +26,16 @@ def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
             yield line_number, line.removesuffix("\r")
 
 
-def below(root: Path, endings: Sequence[str] = ("",)) -> Iterator[Path]:
-    """Files below a folder that have one of ``endings`` (without case), in order; hidden entries are passed over."""
+def below(root: Path, endings: Sequence[str] = ("",), *, deep: bool = True) -> Iterator[Path]:
+    """Files below a folder that have one of ``endings`` (without case), in order; hidden entries are passed over.
+
+    Not ``deep``: those in the folder itself. Raises FormatError where there is no such folder.
+    """
+    if not root.is_dir():
+        raise FormatError("there is no such file or folder", path=str(root))
     wanted = tuple(ending.lower() for ending in endings)
     for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if deep and not name.startswith("."))
         for name in sorted(names):
             if name.lower().endswith(wanted) and not name.startswith("."):
                 yield Path(folder, name)
@@ -102,14 +107,14 @@ class Texts:
     """Pairs the texts of a folder with annotation files that may stand elsewhere in it under the same name.
 
     ``endings`` are those of annotation files. A text is a ``.txt`` or ``.text``, or with ``plain`` a file without any ending that an
-    annotation file names. A path that is one of the files stands for its pair. Raises FormatError.
+    annotation file names. A path that is one of the files stands for its pair, both in one folder. Raises FormatError.
     """
 
     def __init__(self, path: Path, endings: Sequence[str], *, plain: bool = False) -> None:
         self._one = None if path.is_dir() else path
-        self._root = path if path.is_dir() else path.parent
+        self._root = path if path.is_dir() or not path.exists() else path.parent
         self._endings = tuple(sorted(endings, key=len, reverse=True))
-        files = list(below(self._root))
+        files = list(below(self._root, deep=self._one is None))
         self._annotations = [file for file in files if file.name.lower().endswith(self._endings)]
         if not self._annotations:
             raise FormatError(f"no {' or '.join(endings)} file here", path=str(path), hint="is it the right folder and format?")

@@ -8,7 +8,8 @@
 
 Positions are ``line:token`` (``medllm.formats.line_tokens``) and decide; the quoted text is a copy, in lower case. The files of a note
 stand side by side, or in the folders ``txt``, ``concept`` (``concepts``), ``ast`` and ``rel``, as they were handed out; those folders
-are no part of the note's id. A ``.ast`` or a ``.rel`` may be missing.
+are no part of the note's id. The texts of the challenge's test part stand in a folder of their own (``test_data``): a text alone joins
+the annotations of its name, if there is one of each. A ``.ast`` or a ``.rel`` may be missing.
 
 Concepts are mentions, ids ``T`` and the number of the line; assertions their attribute ``assertion``; relations go from the first
 concept of the line to the second, ids ``R`` and the number of the line. An assertion or a relation is about the concepts of the same
@@ -53,9 +54,11 @@ def read(path: Path, schema: Schema | None = None) -> Iterator[Parsed]:
 
     A note without a ``.con`` has no mentions, and a problem that says so; a folder without any is an error.
     """
-    root = path if path.is_dir() else path.parent.parent if _is_kind_folder(path.parent, path.suffix) else path.parent
-    notes = _notes(root)
-    if not path.is_dir():
+    root = path
+    if path.is_file():
+        root = path.parent.parent if _is_kind_folder(path.parent, path.suffix) else path.parent
+    notes = _notes(root, deep=path.is_dir())
+    if path.is_file():
         notes = {stem: files for stem, files in notes.items() if path in files.values()}
     if not any(".con" in files for files in notes.values()):
         raise FormatError("no .con file here", path=str(path), hint="a note has a .txt and a .con, and may have an .ast and a .rel")
@@ -116,16 +119,35 @@ def _is_kind_folder(folder: Path, ending: str) -> bool:
     return folder.name in _FOLDERS.get(ending.lower(), ())
 
 
-def _notes(root: Path) -> dict[str, dict[str, Path]]:
+def _notes(root: Path, *, deep: bool) -> dict[str, dict[str, Path]]:
     """For each note, its path below ``root`` without ending, the files of each kind."""
     notes: dict[str, dict[str, Path]] = {}
-    for file in below(root, tuple(_FOLDERS)):
+    found = list(below(root, tuple(_FOLDERS), deep=deep))
+    if not deep:
+        folders = (root / name for names in _FOLDERS.values() for name in names)
+        found += [file for folder in folders if folder.is_dir() for file in below(folder, tuple(_FOLDERS), deep=False)]
+    for file in found:
         folder = file.parent.parent if file.parent != root and _is_kind_folder(file.parent, file.suffix) else file.parent
         stem = (folder / file.stem).relative_to(root).as_posix()
         other = notes.setdefault(stem, {}).setdefault(file.suffix.lower(), file)
         if other != file:
             raise FormatError(f"a second {file.suffix} for the same note", path=str(file), hint=f"the other is {other}")
+    _join_texts(notes)
     return {stem: files for stem, files in notes.items() if files.keys() & {".txt", ".con"}}
+
+
+def _join_texts(notes: dict[str, dict[str, Path]]) -> None:
+    """Texts that stand alone join the annotations of their name in another folder, where there is one of each."""
+    alone: dict[str, list[str]] = {}
+    for stem, files in notes.items():
+        if files.keys() == {".txt"}:
+            alone.setdefault(stem.rpartition("/")[2], []).append(stem)
+    lone = [stem for stem, files in notes.items() if ".txt" not in files]
+    named = Counter(stem.rpartition("/")[2] for stem in lone)
+    for stem in lone:
+        name = stem.rpartition("/")[2]
+        if named[name] == 1 and len(texts := alone.get(name, [])) == 1:
+            notes[stem] |= notes.pop(texts[0])
 
 
 class _Reading:

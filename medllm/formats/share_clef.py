@@ -33,12 +33,12 @@ BAR = "||"
 
 
 def read(path: Path, schema: Schema | None = None) -> Iterator[Parsed]:
-    """The texts of a folder in the order of their ids, or those that one ``.pipe`` names. Raises FormatError."""
-    root = path if path.is_dir() else path.parent
+    """The texts of a folder in the order of their ids, or those beside one ``.pipe`` that it names. Raises FormatError."""
+    root = path if path.is_dir() or not path.exists() else path.parent
     pipes = list(below(path, ENDINGS)) if path.is_dir() else [path]
     if not pipes:
         raise FormatError("no .pipe file in this folder", path=str(path), hint="disorders are in NAME.pipe or NAME.pipe.txt")
-    texts = [file for file in below(root, TEXT_ENDINGS) if not file.name.lower().endswith(ENDINGS)]
+    texts = [file for file in below(root, TEXT_ENDINGS, deep=path.is_dir()) if not file.name.lower().endswith(ENDINGS)]
     return attach(_read(root, texts, pipes, schema, every=path.is_dir()))
 
 

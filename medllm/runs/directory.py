@@ -7,6 +7,7 @@ of its text; those of a text that has been read anew since are dropped at the en
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -119,7 +120,7 @@ class RunDirectory:
 
     def _check_configuration(self) -> None:
         try:
-            before = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))["configuration"]
+            before = dict(json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))["configuration"])
         except FileNotFoundError:
             if (self.path / EXTRACTIONS).exists():
                 raise RunError(f"{self.path} holds extractions of an unknown run", hint=_ANOTHER) from None
@@ -131,16 +132,21 @@ class RunDirectory:
             raise RunError(f"{self.path} was written with another {', '.join(changed)}", hint=_ANOTHER)
 
     def _recover(self) -> None:
-        """Learn what is done, and drop torn lines, notes to be tried again, and what belongs to no note that is done."""
-        self._done = {line["note_id"]: line["sha256"] for line in _lines(self.path / EXTRACTIONS) if {"note_id", "sha256"} <= line.keys()}
-        for entry in _lines(self.path / LEDGER):
-            if entry.get("reason") in WORTH_ANOTHER_TRY and self._is_current(entry):
-                del self._done[entry["note_id"]]
+        """Learn what is done, and drop torn lines, notes to be tried again, and what belongs to no note that is done.
+
+        An extraction holds its own ledger entries: a note whose lines in the ledger are not all there is not done either.
+        """
+        kept = Counter(map(_text_of, _lines(self.path / LEDGER)))
+        for line in _lines(self.path / EXTRACTIONS):
+            (name, sha256), entries = _text_of(line), line.get("ledger", [])
+            self._done.pop(name, None)
+            if kept[name, sha256] == len(entries) and not any(entry["reason"] in WORTH_ANOTHER_TRY for entry in entries):
+                self._done[name] = sha256
         self._compact(keep_unread=False)
 
     def _is_current(self, line: Mapping[str, Any]) -> bool:
-        sha256 = self._done.get(line.get("note_id", ""))
-        return sha256 is not None and line.get("sha256", sha256) == sha256
+        name, sha256 = _text_of(line)
+        return self._done.get(name) == sha256
 
     def _compact(self, *, keep_unread: bool) -> None:
         for name in _LINES:
@@ -191,6 +197,11 @@ def _replacing(path: Path) -> Iterator[TextIO]:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def _text_of(line: Mapping[str, Any]) -> tuple[str, str]:
+    """What text a line is about: the note's id and the SHA-256, empty where there is none."""
+    return str(line.get("note_id", "")), str(line.get("sha256", ""))
 
 
 def _entry(entry: LedgerEntry) -> dict[str, Any]:

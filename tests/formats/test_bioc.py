@@ -187,6 +187,12 @@ def test_entities_are_refused(tmp_path, declared):
         read_xml(tmp_path, f"<!DOCTYPE collection [{declared}]><collection><source>&a;</source></collection>")
 
 
+@pytest.mark.parametrize("encoding", ["klingon", "utf-7", "big5"])
+def test_encodings_that_expat_lacks_are_refused(tmp_path, encoding):
+    with pytest.raises(FormatError, match="encoding"):
+        read_xml(tmp_path, XML.replace("UTF-8", encoding))
+
+
 def test_another_root_is_refused(tmp_path):
     with pytest.raises(FormatError, match="not a BioC collection"):
         read_xml(tmp_path, "<deIdi2b2></deIdi2b2>")
@@ -257,10 +263,8 @@ def sample() -> Extraction:
 
 @pytest.mark.parametrize("form", ["xml", "json"])
 def test_the_bioc_package_reads_what_is_written_and_is_read(tmp_path, form):
-    pytest.importorskip("bioc", reason="the bioc package is not installed")
-    from bioc import biocjson, biocxml
-
-    theirs, ours = (biocxml, bioc_xml) if form == "xml" else (biocjson, bioc_json)
+    theirs = pytest.importorskip(f"bioc.bioc{form}", reason="the bioc package is not installed")
+    ours = bioc_xml if form == "xml" else bioc_json
     path = tmp_path / f"x.{form}"
     writer = ours.Writer(path)
     writer.write(sample())

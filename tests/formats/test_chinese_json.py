@@ -1,6 +1,7 @@
 """CMeEE and CMeIE: files written for the project."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -84,7 +85,7 @@ def test_cmeee_bad_texts(tmp_path):
         list(cmeee.read(put(tmp_path, "Qwyzzk")))
 
 
-LINE = {
+LINE: dict[str, Any] = {
     "text": "麻风病用利福平,利福平治麻风病。",
     "spo_list": [
         {

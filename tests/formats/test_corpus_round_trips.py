@@ -347,6 +347,9 @@ def test_every_reader_names_a_folder_without_its_files(tmp_path):
         with pytest.raises(FormatError) as caught:
             list(read(tmp_path, None))
         assert str(tmp_path) in str(caught.value), name
+        for lost in (tmp_path / "none", tmp_path / "none" / "n.con"):
+            with pytest.raises(FormatError):
+                list(read(lost, None))
 
 
 def test_relations_point_at_the_mentions_of_the_extraction():

@@ -45,7 +45,8 @@ def told(parsed: Parsed) -> list[tuple[str, int | None, str, bool]]:
 def test_tokens_are_what_stands_between_white_space():
     text = " a  b\tc\u00a0d\r\n\n\x0be\x85f g"
     tokens = LineTokens(text)
-    words = [text[slice(*tokens.offsets(p, p))] for p in ((1, 0), (1, 1), (1, 2), (3, 0), (3, 1))]
+    found = [tokens.offsets(p, p) or (0, 0) for p in ((1, 0), (1, 1), (1, 2), (3, 0), (3, 1))]
+    words = [text[start:end] for start, end in found]
     assert words == ["a", "b", "c\u00a0d", "e\x85f", "g"]
     assert [tokens.offsets(p, p) for p in ((0, 0), (1, 3), (2, 0), (4, 0))] == [None] * 4
     assert tokens.offsets((1, 1), (1, 0)) is None
@@ -57,7 +58,7 @@ def test_tokens_are_what_stands_between_white_space():
 # --- 2010 ------------------------------------------------------------------------------------------------------------
 
 
-LAYOUTS = [
+LAYOUTS: list[dict[str, str | list[str]]] = [
     {"n.txt": TEXT, "n.con": CON, "n.ast": AST, "n.rel": REL},
     {"n.txt": TEXT, "concept/n.con": CON, "ast/n.ast": AST, "rel/n.rel": REL},
     {"txt/n.txt": TEXT, "concepts/n.con": CON, "ast/n.ast": AST, "rel/n.rel": REL},

@@ -12,7 +12,35 @@ from medllm.grammar.description import EMPTY, Choice, Grammar, Literal, Ref, Seq
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 LITERALS = st.one_of(
-    st.sampled_from(["a", "b", "ab", "aa", '"', "\\", '\\"', "\\n", "\n", "\t", "//", "#", "%", "|", "[", "]", "(", ")", "?", "::=", "/", "é", "头", "🙂", "\ufffe"]),
+    st.sampled_from(
+        [
+            "a",
+            "b",
+            "ab",
+            "aa",
+            '"',
+            "\\",
+            '\\"',
+            "\\n",
+            "\n",
+            "\t",
+            "//",
+            "#",
+            "%",
+            "|",
+            "[",
+            "]",
+            "(",
+            ")",
+            "?",
+            "::=",
+            "/",
+            "é",
+            "头",
+            "🙂",
+            "\ufffe",
+        ]
+    ),
     st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=3),
 )
 
@@ -23,11 +51,17 @@ def grammars(draw):
     count = draw(st.integers(1, 6))
     rules = {"root": Ref("r0")}
     for n in range(count):
-        leaves = [LITERALS.map(Literal), st.just(EMPTY), *([st.integers(n + 1, count - 1).map(lambda i: Ref(f"r{i}"))] if n + 1 < count else [])]
+        leaves = [
+            LITERALS.map(Literal),
+            st.just(EMPTY),
+            *([st.integers(n + 1, count - 1).map(lambda i: Ref(f"r{i}"))] if n + 1 < count else []),
+        ]
         rules[f"r{n}"] = draw(
             st.recursive(
                 st.one_of(leaves),
-                lambda inner: st.lists(inner, min_size=1, max_size=3).flatmap(lambda xs: st.sampled_from([seq(*xs), choice(*xs), optional(*xs)])),
+                lambda inner: st.lists(inner, min_size=1, max_size=3).flatmap(
+                    lambda xs: st.sampled_from([seq(*xs), choice(*xs), optional(*xs)])
+                ),
                 max_leaves=6,
             )
         )

@@ -30,7 +30,11 @@ def test_what_is_written_is_admitted_and_read_back_and_changes_of_it_alike_by_al
     assert read_links(slots, text) == (found, len(slots), 0)
     for _ in range(6):
         at = data.draw(st.integers(0, len(text)))
-        changed = text[:at] + data.draw(st.sampled_from(["", "1", " ", ",", "-", "\n", "TrAP 1", ", "])) + text[at + data.draw(st.integers(0, 2)) :]
+        changed = (
+            text[:at]
+            + data.draw(st.sampled_from(["", "1", " ", ",", "-", "\n", "TrAP 1", ", "]))
+            + text[at + data.draw(st.integers(0, 2)) :]
+        )
         if recognizer.agree(changed):
             again, answered, unplaced = read_links(slots, changed)
             assert (answered, unplaced) == (len(slots), 0)
@@ -66,7 +70,9 @@ def test_the_notation():
     assert read_links(slots, text) == ([(1, Link("TrAP", 2)), (1, Link("PIP", 12))], 3, 0)
 
 
-@pytest.mark.parametrize("line", ["PIP 2", "TrAP 3", "PIP 3, TrAP 2", "TrAP 2, TrAP 2", "TrAP 2,", "TrAP", "TrAP 2, -", "- ", "", "trap 2", "TrAP 02"])
+@pytest.mark.parametrize(
+    "line", ["PIP 2", "TrAP 3", "PIP 3, TrAP 2", "TrAP 2, TrAP 2", "TrAP 2,", "TrAP", "TrAP 2, -", "- ", "", "trap 2", "TrAP 02"]
+)
 def test_no_matcher_takes_a_link_that_is_not_offered_or_out_of_order(line, recognize):
     slots = [LinkSlot(1, (Link("TrAP", 2), Link("PIP", 3))), LinkSlot(2, ())]
     recognizer = recognize(describe_links(slots))

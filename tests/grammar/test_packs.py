@@ -31,7 +31,9 @@ def test_mentions(schema, example, layout, recognize):
     labels = {c.label: to_label(c) for c in schema.main_entities}
     slots = [Slot(n, line, tuple(labels.values())) for n, line in enumerate(lines, 1)]
     found = [
-        Found(placed(example, m, lines)[0], m.label, (placed(example, m, lines)[2],), m.attributes) for m in example.mentions if m.label in labels
+        Found(placed(example, m, lines)[0], m.label, (placed(example, m, lines)[2],), m.attributes)
+        for m in example.mentions
+        if m.label in labels
     ]
     assert found
     form = get_layout(layout)
@@ -50,7 +52,9 @@ def test_modifiers_and_relations(schema, example, recognize):
         number, line, _ = placed(example, mention, lines)
         tails = [(label, tail) for label, h, tail in example.links if h == head]
         slot = Slot(number, line, tuple(kinds[k] for k in kinds if schema.relations_between(mention.label, k)))
-        found = [Found(number, m.label, (placed(example, m, lines)[2],)) for m in (example.mentions[t] for _, t in tails) if m.label in kinds]
+        found = [
+            Found(number, m.label, (placed(example, m, lines)[2],)) for m in (example.mentions[t] for _, t in tails) if m.label in kinds
+        ]
         if slot.labels:
             form = get_layout("lines")
             assert recognize(form.describe([slot])).agree(form.write([slot], found))

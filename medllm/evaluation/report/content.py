@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from medllm.document import Entity, Extraction
 from medllm.evaluation.calibration import Calibration, CoveragePoint, Outcome, calibration, outcomes, precision_coverage
@@ -40,10 +40,6 @@ class Options:
     seed: int = 0
     allow_missing: bool = False
     training: Collection[str] | None = None
-
-    def with_training(self, texts: Collection[str]) -> "Options":
-        """The same with the texts of training mentions."""
-        return replace(self, training=texts)
 
 
 @dataclass(frozen=True)

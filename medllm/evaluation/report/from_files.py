@@ -2,12 +2,14 @@
 
 import datetime
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 import medllm
 from medllm.errors import UsageError
 from medllm.evaluation.from_files import Location, Scored, read_extractions
 from medllm.evaluation.report import Options, make_report, write_report
+from medllm.evaluation.report.content import SHARED
 
 
 def report_files(
@@ -20,12 +22,15 @@ def report_files(
     versus: str | None = None,
     train: str | None = None,
 ) -> Path:
-    """Write the report of what ``score_files`` has read. ``gold``, ``pred`` and ``versus`` name the files in the report; ``train`` is read.
+    """Write the report of what ``score_files`` has read, with its metric beside exact and overlap.
+
+    ``gold``, ``pred`` and ``versus`` name the files in the report; ``train`` is read, for scores by seen and unseen.
 
     Raises UsageError for official scorers and muc, which have no report, and what the writers raise.
     """
     if scored.gold is None or scored.pred is None:
         raise UsageError("there is no report of an official scorer or of muc", hint="use --metric exact or overlap; reports have both")
+    metrics = () if scored.result.metric in SHARED else (scored.result.metric,)
     training = None if train is None else training_texts(train, options.labels)
     facts = [
         ("gold", gold),
@@ -36,7 +41,7 @@ def report_files(
     report = make_report(
         scored.gold,
         scored.pred,
-        options if training is None else options.with_training(training),
+        replace(options, metrics=(*options.metrics, *metrics), training=training),
         title=f"{Path(pred).name} against {Path(gold).name}",
         facts=facts,
         versus=None if scored.versus is None or versus is None else (Path(versus).name, scored.versus),

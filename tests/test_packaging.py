@@ -1,0 +1,66 @@
+"""What a user installs is what was tested: the wheel in an environment of its own, and the README's examples under mypy."""
+
+import os
+import re
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SMOKE = """
+import sys, medllm.schemas.clinical, medllm.schemas.i2b2_2010
+from medllm import Extractor, Note
+from medllm.prompting.render import Prompts
+assert 'site-packages' in medllm.__file__, medllm.__file__
+assert Prompts().languages('entities') == ('en',)
+from medllm.engines.embedded import EmbeddedEngine
+with Extractor('clinical', engine=EmbeddedEngine(sys.argv[1])) as extractor:
+    extraction = extractor.extract('He takes aspirin 81 mg for chest pain.')
+assert not extraction.ledger
+assert all(e.text == e.span.of(extraction.note.text) for e in extraction.entities)
+from medllm.report import render, ViewData
+assert 'aspirin' in render(ViewData('smoke', extractor.schema, (extraction,)))
+"""
+
+
+@pytest.mark.packaging
+@pytest.mark.model
+def test_the_wheel_in_a_clean_environment(tmp_path: Path, model_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    subprocess.run([sys.executable, "-m", "build", "--wheel", "-o", str(tmp_path), str(ROOT)], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "-q", str(wheel)], check=True, capture_output=True, env=environment, cwd=tmp_path)
+    done = subprocess.run(
+        [python, "-c", SMOKE, str(model_path)], capture_output=True, text=True, check=False, env=environment, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    done = subprocess.run([tmp_path / "venv" / "bin" / "medllm", "--version"], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.startswith("medllm ")
+    size = sum(f.stat().st_size for f in (tmp_path / "venv").rglob("*") if f.is_file() and not f.is_symlink())
+    assert size < 400e6
+
+
+def test_importing_medllm_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, medllm, medllm.cli\n"
+        "print(*{m.partition('.')[0] for m in sys.modules} & {'torch', 'transformers', 'outlines', 'xllamacpp', 'numpy', 'pydantic', 'jinja2'})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_the_readmes_examples_are_typed(tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) >= 2
+    typed = "from medllm.document import Extraction\nfrom medllm.schemas.clinical import Problem\n\n\n"
+    typed += "def problems(extraction: Extraction) -> tuple[Problem, ...]:\n    return extraction.of(Problem)\n"
+    for number, block in enumerate([*blocks, typed]):
+        (tmp_path / f"example_{number}.py").write_text(block, encoding="utf-8")
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", str(ROOT / "pyproject.toml"), *map(str, tmp_path.glob("*.py"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
