@@ -130,3 +130,30 @@ def example_sentences(fold: Fold, count: int) -> list[Sentence]:
     for label in fold.labels:
         chosen += [s for s in ranked if s not in chosen and any(m.label == label for m in s.mentions)][: max(1, count // len(fold.labels))]
     return chosen[:count]
+
+
+def windows(text: str, words: int) -> Iterator[tuple[int, int]]:
+    """Whole lines of a text, as many as hold at most so many words together; (start, end) offsets."""
+    start = end = count = 0
+    for line in text.splitlines(keepends=True):
+        size = len(line.split())
+        if count and count + size > words:
+            yield start, end
+            start, count = end, 0
+        end, count = end + len(line), count + size
+    if count:
+        yield start, end
+
+
+def add_server_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--base-url", help="an OpenAI-compatible server; without it the system is skipped")
+    parser.add_argument("--model", help="the model's name on the server")
+    parser.add_argument("--api-key", default=os.environ.get("OPENAI_API_KEY", "none"))
+    parser.add_argument("--examples", type=int, default=8, help="few-shot examples, from the training sentences")
+
+
+def server(options: argparse.Namespace) -> tuple[str, str, str]:
+    """Address, model and key. Skips where no server is named."""
+    if not options.base_url or not options.model:
+        raise Skip("no server: give --base-url and --model")
+    return options.base_url, options.model, options.api_key

@@ -21,20 +21,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+from machine import cpu_model
+
 from medllm.evaluation import score
 from medllm.formats import registry
 from medllm.runs.directory import read_run
 
 LABELS = ("problem", "test", "treatment", "drug")
 SAMPLE = Path(__file__).parents[1] / "samples" / "kiwi-mtsamples-20.txt"
-
-
-def cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def main() -> None:

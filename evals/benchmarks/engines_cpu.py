@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from embedded_reader import cpu_model
+from machine import cpu_model
 
 ENGINES = {"embedded": (), "transformers": ("--parallel", "4")}
 RUN = "import resource; from medllm.cli import app; app(standalone_mode=False); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"

@@ -17,6 +17,8 @@ import sys
 import time
 from pathlib import Path
 
+from machine import cpu_model
+
 from medllm.document import Entity, Extraction, Note, any_entity
 from medllm.evaluation import score
 
@@ -44,14 +46,6 @@ def make_note(note_id: str, rng: random.Random) -> tuple[Extraction, Extraction]
             pred.append(any_entity(label).at(text, starts[first + 4], starts[first + 5] - 1))
     note = Note(id=note_id, text=text)
     return Extraction(note=note, entities=tuple(gold)), Extraction(note=note, entities=tuple(pred))
-
-
-def cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def main() -> None:

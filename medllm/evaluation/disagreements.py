@@ -33,10 +33,16 @@ class Disagreement:
     gold: Entity | None = None
     pred: Entity | None = None
 
+    @property
+    def mention(self) -> Entity:
+        """The gold mention where there is one, else the predicted one."""
+        found = self.gold or self.pred
+        assert found is not None
+        return found
+
     def sort_key(self) -> tuple[int, int, str]:
-        """Reading order, by the gold mention where there is one."""
-        mention = self.gold or self.pred
-        return mention.sort_key() if mention else (0, 0, "")
+        """Reading order, by ``mention``."""
+        return self.mention.sort_key()
 
 
 def disagreements(gold: Extraction, pred: Extraction) -> tuple[Disagreement, ...]:

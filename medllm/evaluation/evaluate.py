@@ -92,10 +92,13 @@ async def evaluate(
 
 
 def extractor_of(suite: Suite, schema: Schema, options: EngineOptions, prompts: Path | None = None) -> Extractor:
-    """The extractor that a suite asks for. Only the suite's labels are asked for, unless they are all that the pack asks line by line."""
+    """The extractor that a suite asks for.
+
+    Only the suite's labels are asked for where relations are not, unless they are all that the pack asks line by line.
+    """
     given = suite.reading
     main = {c.label for c in schema.main_entities}
-    whole = suite.labels is None or (not given.relations and main == set(suite.labels))
+    whole = suite.labels is None or given.relations or main == set(suite.labels)
     return Extractor(
         schema,
         engine=given.engine,

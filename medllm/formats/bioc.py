@@ -3,7 +3,8 @@
 * The note's text is that of the passages, or of their sentences, at their offsets; gaps are filled with line feeds. A passage that lies
   over the one before, or too far behind it, comes after it with its annotations, and is told. Offsets are taken for code points.
 * Annotations are mentions, each location a part. The infon ``type`` is the label; ``identifier`` and the infons named after a
-  terminology (``MESH``, ``OMIM``, ``UMLS`` ...) are ``codes``; the other infons are attributes (``CompositeRole``).
+  terminology (``MESH``, ``OMIM``, ``UMLS`` ...) are ``codes``; the other infons are attributes. In BC5CDR a composite mention stands
+  beside the mentions in it: ``CompositeRole`` is ``CompositeMention`` or ``IndividualMention``, and PubTator has the first only.
 * A relation of two nodes is a relation; a node of the role ``Arg2`` is its tail. One without nodes whose infons name two concepts, as in
   BC5CDR (``Chemical``, ``Disease``) and BioRED (``entity1``, ``entity2``), is one between the first mentions of these, with an id that
   tells the concepts: see ``medllm.formats.pubtator``. The label is the infon ``type`` or ``relation``. Not held, and told: relations of

@@ -78,7 +78,7 @@ def test_pubtator(tmp_path, name, expected, composite, relations):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        # The mismatches are copied texts of single mentions within composite ones, which differ in a letter or a blank.
+        # The mismatches are the corpus' own: offsets of four single mentions within composite ones are a character or two off.
         ("bc5cdr/train.BioC.xml", (489, 9_305, 1_017, {"text-mismatch": 3})),
         ("bc5cdr/dev.BioC.xml", (489, 9_512, 992, {"text-mismatch": 1})),
     ],

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from medllm.grammar.constraint import Constraint
 from medllm.grammar.description import EMPTY, Choice, Grammar, Literal, Ref, Sequence, choice, optional, seq
 
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 LITERALS = st.one_of(
     st.sampled_from(
@@ -91,7 +91,7 @@ def test_all_forms_accept_what_the_rules_derive_and_agree_on_the_rest(recognize,
             recognizer.agree(other)
 
 
-@quick
+@settings(quick, max_examples=15)
 @given(grammars(), st.integers(0, 9))
 def test_walks_under_the_masks_derive_from_the_rules(recognize, grammar, seed):
     recognizer = recognize(grammar)

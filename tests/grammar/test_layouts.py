@@ -327,10 +327,23 @@ def test_overlapping_mentions_and_parts_are_taken_only_where_the_schema_has_them
 
 @pytest.mark.parametrize(
     "line",
-    ["No <problem>pain</problem> now", "No <problem>pain</problem>", "No pain", "<problem>No pain", "No pain</problem>", "no pain.", "No  pain."]
-    + ["No <drug assertion=\"absent\">pain</drug>.", "No <problem >pain</problem>.", "No <problem>pain</drug>.", "No pain<problem>.</problem>"]
-    + ["<problem>No <drug>pain</drug></problem>.", "No<problem> pain</problem>.", "No <problem></problem>pain."],
-)  # fmt: skip
+    [
+        "No <problem>pain</problem> now",
+        "No <problem>pain</problem>",
+        "No pain",
+        "<problem>No pain",
+        "No pain</problem>",
+        "no pain.",
+        "No  pain.",
+        'No <drug assertion="absent">pain</drug>.',
+        "No <problem >pain</problem>.",
+        "No <problem>pain</drug>.",
+        "No pain<problem>.</problem>",
+        "<problem>No <drug>pain</drug></problem>.",
+        "No<problem> pain</problem>.",
+        "No <problem></problem>pain.",
+    ],
+)
 def test_no_matcher_takes_what_is_no_copy(line, recognize):
     recognizer = recognize(COPY.describe(slots_of("No pain.")))
     assert recognizer.agree('1: No <problem assertion="absent">pain</problem>.')

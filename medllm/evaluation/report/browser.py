@@ -61,7 +61,7 @@ def items(report: Report) -> Iterator[Item]:
 
 def frequent(report: Report, kind: Kind, most: int = 12) -> list[Frequent]:
     """The texts that were most often missed, or spurious, without case; those that occur at least twice."""
-    mentions = [m for d in report.errors if d.kind is kind and (m := d.gold or d.pred)]
+    mentions = [d.mention for d in report.errors if d.kind is kind]
     counted = Counter((" ".join(m.text.casefold().split()), m.label) for m in mentions)
     side = "gold" if kind is Kind.MISSED else "pred"
     ranked = sorted(counted.items(), key=lambda item: (-item[1], item[0]))

@@ -20,6 +20,8 @@ OVERLAP: Criterion = "overlap"
 SHARED: tuple[Criterion, ...] = (EXACT, OVERLAP)
 """Every report scores mentions under these; further metrics have a table of their own."""
 
+_OF_MENTIONS = (*SHARED, "span", "span-overlap", "token")
+
 Notes = Mapping[str, Extraction]
 
 
@@ -90,10 +92,10 @@ def make_report(
     ``facts`` are (name, value) pairs for the head of the report, such as the data and the model; ``official`` is what an official
     scorer said of the same predictions. Raises as ``score`` does.
     """
-    results = {name: _score(gold, pred, name, options) for name in dict.fromkeys((*SHARED, *options.metrics))}
+    metrics = tuple(dict.fromkeys((*SHARED, *options.metrics)))
+    results = score_all(gold, pred, metrics, options)
     labels = results[EXACT].labels
-    predicted = checked_notes(gold, pred, allow_missing=options.allow_missing)
-    golds, preds = _only(gold, labels), _only(predicted, labels)
+    golds, preds = _only(gold, labels), _only(checked_notes(gold, pred, allow_missing=options.allow_missing), labels)
     errors = tuple(d for note_id in sorted(golds) for d in disagreements(golds[note_id], preds[note_id]))
     tables = subgroup_tables(
         golds,
@@ -108,8 +110,7 @@ def make_report(
     comparison = None
     if versus is not None:
         name, other = versus
-        others = {metric: _score(gold, other, metric, options) for metric in results}
-        comparison = compare_systems(name, results, others, seed=options.seed)
+        comparison = compare_systems(name, results, score_all(gold, other, metrics, options), seed=options.seed)
     return Report(
         title,
         tuple(facts),
@@ -128,21 +129,36 @@ def make_report(
     )
 
 
-def _score(gold: Notes, pred: Notes, metric: str, options: Options) -> Result:
-    """Mentions under the options' labels; anything else under every label that occurs on either side."""
-    labels: Collection[str] | None = options.labels
-    if metric not in SHARED and metric not in ("span", "span-overlap", "token"):
-        count = find_metric(metric)
-        counted = (count(g, pred[note_id] if note_id in pred else Extraction(note=g.note)) for note_id, g in gold.items())
-        labels = {label for counts in counted for label in counts} or None
-    settings = {"level": options.level, "seed": options.seed, "allow_missing": options.allow_missing}
-    return score(gold, pred, metric, labels, options.samples, **settings)  # type: ignore[arg-type]
+def score_all(gold: Notes, pred: Notes, metrics: Iterable[str], options: Options) -> dict[str, Result]:
+    """The results by metric. Where the options name labels, mentions of others are ignored on both sides, with their relations.
+
+    Mentions are scored by gold's labels; anything else, such as relations, by every label that occurs on either side.
+    Raises as ``score`` does.
+    """
+    if options.labels is not None:
+        gold, pred = _only(gold, options.labels), _only(pred, options.labels)
+    found = {}
+    for metric in metrics:
+        labels: Collection[str] | None = options.labels
+        if metric not in _OF_MENTIONS:
+            count = find_metric(metric)
+            pairs = ((x, pred.get(note_id, Extraction(note=x.note))) for note_id, x in gold.items())
+            labels = {label for left, right in pairs for label in count(left, right)} or None
+        settings = {"level": options.level, "seed": options.seed, "allow_missing": options.allow_missing}
+        found[metric] = score(gold, pred, metric, labels, options.samples, **settings)  # type: ignore[arg-type]
+    return found
 
 
 def _only(notes: Notes, labels: Collection[str]) -> dict[str, Extraction]:
+    """The notes with the mentions of these labels only, and the relations between them."""
     wanted = set(labels)
     return {
-        note_id: Extraction(note=x.note, entities=tuple(e for e in x.entities if e.label in wanted)) for note_id, x in sorted(notes.items())
+        note_id: Extraction(
+            note=x.note,
+            entities=tuple(e for e in x.entities if e.label in wanted),
+            relations=tuple(r for r in x.relations if {r.head.label, r.tail.label} <= wanted),
+        )
+        for note_id, x in sorted(notes.items())
     }
 
 

@@ -39,7 +39,7 @@ def f1_by_label(report: Report) -> "Figure | None":
 
 def error_kinds(report: Report) -> "Figure | None":
     """How many disagreements there are of each kind, by label."""
-    counted = Counter((d.kind, (d.gold or d.pred).label) for d in report.errors if d.gold or d.pred)
+    counted = Counter((d.kind, d.mention.label) for d in report.errors)
     kinds = [kind for kind in Kind if any(counted[kind, label] for label in report.labels)]
     if not kinds:
         return None
@@ -131,7 +131,7 @@ def precision_coverage(report: Report) -> "Figure | None":
     figure, axes = _new(HALF, 400)
     for criterion, shade, dashes in zip(SHARED, ("accent", "soft"), ((), (5, 2)), strict=True):
         points = report.confidence.curves[criterion]
-        line = {"dashes": dashes} if dashes else {}
+        line: dict[str, Any] = {"dashes": dashes} if dashes else {}
         axes.plot([p.coverage for p in points], [p.precision for p in points], color=colour(shade), linewidth=1.8, label=criterion, **line)
     axes.set_xlim(0, 1)
     axes.set_ylim(min(0.5, *(p.precision for c in SHARED for p in report.confidence.curves[c])) if _has_points(report) else 0, 1.005)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from html import escape
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from medllm.errors import UsageError
@@ -47,7 +47,7 @@ FONT = 12
 DOTS = 72
 
 _NAMES = {value: name for name, value in COLOURS.items()}
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "medllm",
     "text.parse_math": False,

@@ -80,7 +80,7 @@ def metric_grid(name: str, result: Result) -> Grid:
 
 def kind_grid(report: Report) -> Grid:
     """Table of the kinds of disagreement by label (the gold label where there is one)."""
-    counted = Counter((d.kind, (d.gold or d.pred).label) for d in report.errors if d.gold or d.pred)
+    counted = Counter((d.kind, d.mention.label) for d in report.errors)
     labels = [label for label in report.labels if any(counted[kind, label] for kind in Kind)]
     rows = []
     for kind in Kind:
