@@ -45,7 +45,9 @@ def create_engine(name: str, model: str | None, options: EngineOptions) -> Engin
 
         if model is None:
             raise UsageError("--engine transformers needs a model", hint="give --model, a hub name or a folder")
-        return TransformersEngine(model, device=options.device, dtype=options.dtype, batch_size=options.parallel or 8)
+        return TransformersEngine(
+            model, device=options.device, dtype=options.dtype, batch_size=options.parallel or 8, context_tokens=options.context_tokens
+        )
     if name == "replay":
         from medllm.engines.replay import ReplayEngine
 

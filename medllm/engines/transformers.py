@@ -27,8 +27,8 @@ class TransformersEngine:
     where two tokens are all but equal: for answers that are the same every time, use ``batch_size=1``.
 
     ``device`` None takes a GPU where there is one, ``auto`` spreads over all GPUs. ``dtype`` is ``auto`` (the model's own on a GPU,
-    float32 on a CPU), ``float32``, ``bfloat16`` or ``float16``. ``context_tokens`` stands in for the model's own limit.
-    Raises EngineError and ModelError.
+    float32 on a CPU), ``float32``, ``bfloat16`` or ``float16``; bfloat16 takes half the memory, but on a CPU without AMX or AVX512-BF16
+    it reads prompts many times slower. ``context_tokens`` stands in for the model's own limit. Raises EngineError and ModelError.
     """
 
     name = "transformers"

@@ -54,6 +54,8 @@ def parse_example(marked: str) -> Example:
         attributes: dict[str, str] = {}
         for word in match[2].split():
             if word.startswith("#"):
+                if word[1:] in by_id:
+                    raise SchemaError(f"two mentions of an example have the id {word[1:]!r}", hint="number them #1, #2, ...")
                 by_id[word[1:]] = len(mentions)
             elif word.startswith("<") and "#" in word:
                 label, head = word[1:].split("#", 1)

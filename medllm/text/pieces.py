@@ -1,10 +1,10 @@
 """Pieces: the smallest units a mention can begin or end with, and the view of a line that prompts show.
 
 Half of all mention edges in clinical corpora are not at white space, so a piece is a run of letters, a run of digits, one
-character of a script written without blanks, or one punctuation mark (equal marks in a
-row are one piece: rulers, dotted leaders). White space, control and format characters are gaps between pieces. The view of a line is its
-pieces, joined by one blank where there was a gap; mentions are written as parts of that view, and each piece knows its
-offsets in the note, so nothing is ever searched for.
+character of a script written without blanks, or one punctuation mark (three or more equal marks in a row are one piece: rulers,
+dotted leaders). White space, control and format characters are gaps between pieces. The view of a line is its pieces, joined by
+one blank where there was a gap; mentions are written as parts of that view, and each piece knows its offsets in the note, so
+nothing is ever searched for.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _PIECE = regex.compile(
       [{_UNSPACED}] \p{{M}}*
     | (?: (?! [{_UNSPACED}] ) \p{{L}} \p{{M}}* )+
     | \p{{Nd}}+
-    | (?P<mark> [^\s\p{{L}}\p{{N}}\p{{M}}\p{{Cc}}\p{{Cf}}\p{{Cs}}] ) (?P=mark)+
+    | (?P<mark> [^\s\p{{L}}\p{{N}}\p{{M}}\p{{Cc}}\p{{Cf}}\p{{Cs}}] ) (?P=mark){{2,}}
     | [^\s\p{{Cc}}\p{{Cf}}\p{{Cs}}] \p{{M}}*
     """,
     regex.VERBOSE,

@@ -38,6 +38,7 @@ def test_brackets_of_the_text_itself_stay() -> None:
         "[problem <hasAttr|fever]",
         "[problem <hasAttr#2|fever]",
         "[problem #1|fever] [drug <TrAP#2|aspirin]",
+        "[problem #1|fever] [problem #1|chills]",
         "[problem|]",
         "[problem|fever",
         "[problem|left [bodyloc|knee] pain]",

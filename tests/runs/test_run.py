@@ -339,7 +339,7 @@ def test_another_configuration_is_refused_with_a_hint(tmp_path: Path) -> None:
     before = content(tmp_path / "out")
     other = Scripted(READER, context_tokens=2048)
     other.model = "scripted-2"
-    with pytest.raises(RunError, match="was written with another context_tokens, model$") as caught:
+    with pytest.raises(RunError, match=r"was written with another context_tokens, model$") as caught:
         go(notes(2), tmp_path / "out", engine=other)
     assert "--fresh" in caught.value.hint
     assert content(tmp_path / "out") == before

@@ -126,13 +126,13 @@ def calls(work):
     return counted["call"] + counted["c_call"]
 
 
-@pytest.mark.parametrize("word", ["a", "E. Coli. ", "痛。", "A:", "\u200b", "<problem>"])
+@pytest.mark.parametrize("word", ["E. Coli. ", "痛。", "A: <b>"])
 def test_work_grows_with_the_length_of_a_line_and_no_faster(word):
     def work(length):
         text = (word * length)[:length]
         return calls(lambda: split_chunks(text, len, 256))
 
-    assert work(20_000) <= 4.4 * work(5_000) + 500
+    assert work(12_000) <= 4.4 * work(3_000) + 500
 
 
 @pytest.mark.parametrize(

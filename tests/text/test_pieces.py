@@ -57,7 +57,7 @@ def test_words_digits_marks_and_unspaced_characters_are_pieces_of_their_own():
     def split(text):
         return [p.text for p in split_pieces(text, 0, len(text))]
 
-    assert split("q.6h., 3x10mg -- 5'") == ["q", ".", "6", "h", ".", ",", "3", "x", "10", "mg", "--", "5", "'"]
+    assert split("q.6h., 3x10mg ---- 5'") == ["q", ".", "6", "h", ".", ",", "3", "x", "10", "mg", "----", "5", "'"]
     assert split("头痛3天、ปวด") == ["头", "痛", "3", "天", "、", "ป", "ว", "ด"]
     assert split("cafe\u0301s na\u00efve") == ["cafe\u0301s", "na\u00efve"]
     assert split("👍🏽 👩\u200d⚕\ufe0f") == ["👍", "🏽", "👩", "⚕\ufe0f"]
