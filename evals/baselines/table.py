@@ -87,8 +87,8 @@ def _how(found: dict[str, Any], others: dict[str, Any]) -> str:
         f"* Command: `{found['command']}`; the table alone again: `python evals/baselines/table.py`",
         *(f"* Data: {text}" for text in found["data"].values()),
         f"* Folds: {found['folds']}",
-        "* dictionary: the terms of the other folds' mentions, longest match first, each with its most frequent label; *filtered*: only terms "
-        "that are mentions at least half of the times they occur in the other folds",
+        "* dictionary: the terms of the other folds' mentions, longest match first, each with its most frequent label; *filtered*: only "
+        "terms that are mentions at least half of the times they occur in the other folds",
         "* medspaCy: its TargetMatcher over the same terms, its ConText rules for assertion, otherwise its defaults",
         f"* Machine: {found['machine']}; date: {found['date']}; medllm {found['versions']['medllm']}, Python {found['versions']['python']}",
     ]

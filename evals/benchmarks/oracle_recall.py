@@ -25,6 +25,7 @@ from pathlib import Path
 
 import regex
 from llguidance import LLMatcher, LLTokenizer
+from machine import cpu_model
 
 from medllm.formats import registry
 from medllm.grammar.constraint import Constraint
@@ -200,14 +201,6 @@ def measure(corpus: Corpus, data: Path, pool: ProcessPoolExecutor) -> dict[str, 
         "recall": round(1 - missed.total() / gold, 5),
         "missed": dict(missed.most_common()),
     }
-
-
-def cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from medllm.text.pieces import Piece, split_pieces
 MAX_REPEATED = 12
 """Of a text that stands more than once in its line, at most so many pieces can be one mention's beginning."""
 
-MAX_SAME_START = 4
+MAX_SAME_START = 5
 """Where mentions may overlap, at most so many of them begin at one piece."""
 
 

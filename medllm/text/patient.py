@@ -103,7 +103,7 @@ def _without_family_history(text: str) -> str:
 
 def _age(text: str) -> tuple[float | None, Sex | None]:
     """The age, and the sex that is told with it."""
-    for pattern in (_FIELD_AGE, _AGED_PERSON, _IS_AGED, _AGED_WHO, _SHORT, _CHINESE):
+    for pattern in (_FIELD_AGE, _AGED_PERSON, _IS_AGED, _SHORT, _AGED_WHO, _CHINESE):
         for match in pattern.finditer(text):
             found = match.groupdict()
             noun, between = found.get("noun") or "", found.get("between") or ""

@@ -38,7 +38,7 @@ def test_told(text: str, sex: str | None, age: float) -> None:
     [
         "",
         "Heart: normal. Lungs: clear.",
-        "His mother is a 60-year-old woman."[4:],  # of the mother only
+        "mother is a 60-year-old woman.",
         "FAMILY HISTORY: Father died at 70 years of age. Her sister is a 40-year-old female.",
         "A 3-year-old pacemaker was replaced.",
         "Menopause at the age of 50. Smoked for 20 years.",
