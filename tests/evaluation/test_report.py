@@ -246,7 +246,7 @@ def test_the_ending_says_the_form(tmp_path: Path) -> None:
     made = report()
     assert write_report(made, tmp_path / "r.md").read_text().startswith("# Demo")
     assert write_report(made, tmp_path / "r.html").stat().st_mode & 0o077 == 0
-    with pytest.raises(UsageError, match="FILE.html or FILE.md"):
+    with pytest.raises(UsageError, match=r"FILE\.html or FILE\.md"):
         write_report(made, tmp_path / "r.pdf")
 
 
