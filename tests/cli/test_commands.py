@@ -1,125 +1,159 @@
-"""Help, version, view and doctor."""
+"""The command line as a user meets it: exit codes, messages, files. The engine is a recording."""
 
-import stat
+import asyncio
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-import typer.main
 
-import medllm
-from medllm.cli import app
-from tests.cli.conftest import Command
+from medllm.document import Note
+from medllm.engines.replay import Recorder
+from medllm.pipeline import Extractor
+from medllm.schema import Schema
+from tests.scripted import Reader, Scripted
 
-PACK = '''
-from medllm import Entity, Schema
-
-class Device(Entity):
-    """An implanted device."""
-
-class Trouble(Entity):
-    serious: bool = False
-
-schema = Schema("mine", [Device, Trouble], examples=["The [device|pacemaker] had a [trouble serious=yes|failure]."])
-'''
+SCHEMA = Schema.load("clinical")
+MARKER = "zanzibar"  # stands in the notes, and must stand nowhere else
+TEXTS = {"a": f"Patient {MARKER} has fever.\nTakes aspirin 81 mg.\n", "b": f"No {MARKER}. No fever.\n"}
 
 
-def commands() -> list[list[str]]:
-    group = typer.main.get_command(app)
-    found: list[list[str]] = [[]]
-    for name, command in group.commands.items():  # type: ignore[attr-defined]
-        found += [[name], *([name, sub] for sub in getattr(command, "commands", {}))]
-    return found
+def medllm(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", "-c", "from medllm.cli import main; main()", *arguments]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("verb", commands(), ids=" ".join)
-def test_every_verb_explains_itself(medllm: Command, verb: list[str]) -> None:
-    done = medllm(*verb, "--help")
-    assert (done.code, done.err) == (0, "")
-    assert done.out.lstrip().startswith(f"Usage: {' '.join(['medllm', *verb])}")
-    assert len(done.out.split("\n\n")[1].strip()) > 10, "it says what it does"
-    assert medllm(*verb, "-h") == done
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    for name, text in TEXTS.items():
+        (folder / f"{name}.txt").write_text(text)
+    return folder
 
 
-def test_there_are_at_most_ten_verbs() -> None:
-    assert {"extract", "score", "view", "models", "doctor"} <= {v[0] for v in commands() if len(v) == 1}
-    assert len([v for v in commands() if len(v) == 1]) <= 10
+@pytest.fixture
+def recording(tmp_path: Path) -> str:
+    path = tmp_path / "recording.jsonl"
+    reader = Reader(SCHEMA, {"fever": "problem", "aspirin": "drug"}, near={"81 mg": "strength"})
+    with Extractor(SCHEMA, engine=Recorder(Scripted(reader), path)) as extractor:
+        for name, text in TEXTS.items():
+            asyncio.run(extractor.read(Note(id=name, text=text)))
+    return str(path)
 
 
-def test_the_version(medllm: Command) -> None:
-    done = medllm("--version")
-    assert (done.code, done.out) == (0, f"medllm {medllm_version()}\n")
+def extract(notes: Path, recording: str, *options: str) -> subprocess.CompletedProcess[str]:
+    return medllm("extract", str(notes), "--engine", "replay", "--model", recording, *options)
 
 
-def medllm_version() -> str:
-    return medllm.__version__
+@pytest.mark.parametrize("verb", ["", "extract", "score", "view", "doctor", "models"])
+def test_help(verb: str) -> None:
+    done = medllm(*filter(None, [verb]), "--help")
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
 
 
-def test_view_writes_one_file_that_shows_the_run(medllm: Command, folder: Path, replay: list[str], tmp_path: Path) -> None:
-    medllm("extract", folder, "-o", tmp_path / "out", *replay)
-    done = medllm("view", tmp_path / "out")
-    page = tmp_path / "out" / "view.html"
-    assert (done.code, done.out) == (0, f"{page}\n")
-    assert stat.S_IMODE(page.stat().st_mode) == 0o600
-    html = page.read_text(encoding="utf-8")
-    assert "ward-a/n2" in html
-    assert "头痛" in html
-    assert "http://" not in html.replace("http://www.w3.org", "")
-    again = medllm("view", tmp_path / "out", "-o", tmp_path / "page.html")
-    assert (again.out, (tmp_path / "page.html").exists()) == (f"{tmp_path / 'page.html'}\n", True)
-
-
-def test_view_of_a_run_that_was_cut_off(medllm: Command, folder: Path, replay: list[str], tmp_path: Path) -> None:
-    medllm("extract", folder, "-o", tmp_path / "out", *replay)
-    file = tmp_path / "out" / "extractions.jsonl"
-    file.write_bytes(file.read_bytes()[:-20])
-    (tmp_path / "out" / "run.json").unlink()
-    assert medllm("view", tmp_path / "out").code == 0
-
-
-@pytest.mark.parametrize("spoilt", ["nothing", "schema.json", "extractions.jsonl"])
-def test_view_of_what_is_no_run(medllm: Command, folder: Path, replay: list[str], tmp_path: Path, spoilt: str) -> None:
+def test_a_folder_becomes_a_run_and_a_page(notes: Path, recording: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    if spoilt == "nothing":
-        out.mkdir()
-    else:
-        medllm("extract", folder, "-o", out, *replay)
-        (out / spoilt).write_text('{"version": 7}\n')
-    done = medllm("view", out)
-    assert done.code == 1
-    assert done.err.startswith("error: ")
-    assert "\nhint: " in done.err
-    assert "Traceback" not in done.err
+    done = extract(notes, recording, "-o", str(out), "--format", "brat,csv")
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in (out / "extractions.jsonl").read_text().splitlines()]
+    assert {x["note_id"]: x["text"] for x in found} == TEXTS
+    assert all(x["text"][s:e] == m["text"] for x in found for m in x["entities"] for s, e in m["spans"])
+    assert {m["label"] for x in found for m in x["entities"]} == {"problem", "drug", "strength"}
+    assert (out / "brat" / "a.ann").read_text().startswith("T1\t")
+    assert (out / "csv" / "mentions.csv").exists()
+    assert medllm("view", str(out)).returncode == 0
+    assert MARKER in (out / "view.html").read_text()
+    again = extract(notes, recording, "-o", str(out))
+    assert "2 done before" in again.stderr
 
 
-def test_doctor_finds_what_is_here(medllm: Command) -> None:
-    done = medllm("doctor")
-    assert done.code == 0
-    assert f"ok    medllm {medllm_version()}, Python 3." in done.out
-    assert "ok    engine embedded" in done.out
-    assert "model qwen2.5-coder-0.5b" in done.out
+def test_json_lines_on_stdout(notes: Path, recording: str) -> None:
+    done = extract(notes, recording, "-o", "-")
+    assert done.returncode == 0, done.stderr
+    assert {json.loads(line)["note_id"] for line in done.stdout.splitlines()} == set(TEXTS)
 
 
-def test_doctor_looks_at_a_schema(medllm: Command, tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text(PACK)
-    done = medllm("doctor", "--schema", tmp_path / "mine.py")
-    assert done.code == 0
-    assert "ok    schema mine: device, trouble; 0 relations" in done.out
-    assert "note  Trouble has no docstring" in done.out
-    assert "Device has no docstring" not in done.out
+def test_standard_input(recording: str, tmp_path: Path) -> None:
+    done = medllm("extract", "-", "-o", "-", "--engine", "replay", "--model", recording, stdin=TEXTS["b"])
+    assert json.loads(done.stdout)["entities"][0]["text"] == "fever"
+
+
+def test_dry_run_shows_prompt_and_grammar(notes: Path, recording: str, tmp_path: Path) -> None:
+    done = extract(notes, recording, "-o", str(tmp_path / "out"), "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "Lines:" in done.stdout
+    assert "start:" in done.stdout
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_be_read_is_in_the_ledger(notes: Path, recording: str, tmp_path: Path) -> None:
+    (notes / "empty.txt").write_text("")
+    (notes / "binary.txt").write_bytes(b"\0\1\2" + MARKER.encode())
+    (notes / "latin.txt").write_bytes("Fi\xe8vre".encode("latin-1"))
+    done = extract(notes, recording, "-o", str(tmp_path / "out"))
+    assert done.returncode == 3
+    ledger = [json.loads(line) for line in (tmp_path / "out" / "ledger.jsonl").read_text().splitlines()]
+    assert {(e["note_id"], e["reason"]) for e in ledger} == {("empty", "empty"), ("binary", "binary"), ("latin", "encoding")}
+
+
+def test_no_note_text_outside_the_extractions(notes: Path, recording: str, tmp_path: Path) -> None:
+    (notes / "c.txt").write_text(f"Unrecorded {MARKER}, so that the engine fails.\n")
+    (notes / "d.txt").write_bytes(b"\xff\xfe\xfa" + MARKER.encode())
+    out = tmp_path / "out"
+    done = extract(notes, recording, "-o", str(out))
+    assert done.returncode == 1 or done.returncode == 3
+    assert MARKER not in done.stderr + done.stdout
+    for name in ("ledger.jsonl", "usage.jsonl", "run.json", "schema.json"):
+        assert MARKER not in (out / name).read_text(), name
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("arguments", "code", "said"),
     [
-        ("class Device", "class Device(", "SyntaxError"),
-        ("[device|pacemaker]", "[devise|pacemaker]", "the label 'devise'"),
-        ("serious=yes", "serious=very", "the grammar refuses"),
-        ("serious: bool = False", "serious: str", "not a closed set"),
+        (["extract", "nowhere", "-o", "out"], 1, "nowhere"),
+        (["extract", "NOTES", "-o", "out", "--schema", "nonesuch"], 1, "nonesuch"),
+        (["extract", "NOTES", "-o", "out", "--schema", "nonesuch.py"], 1, "nonesuch.py"),
+        (["extract", "NOTES", "-o", "out", "--engine", "nonesuch"], 2, "nonesuch"),
+        (["extract", "NOTES", "-o", "out", "--engine", "replay"], 2, "recording"),
+        (["extract", "NOTES", "-o", "out", "--engine", "replay", "--model", "nonesuch.jsonl"], 1, "nonesuch.jsonl"),
+        (["extract", "NOTES", "-o", "out", "--model", "nonesuch"], 1, "nonesuch"),
+        (["extract", "NOTES", "-o", "out", "--format", "nonesuch"], 1, "nonesuch"),
+        (["extract", "NOTES", "-o", "out", "--layout", "nonesuch"], 2, "nonesuch"),
+        (["extract", "NOTES", "-o", "out", "--labels", "nonesuch", "--engine", "replay", "--model", "RECORDING"], 1, "nonesuch"),
+        (["extract", "NOTES", "-o", "out", "--prompts", "nonesuch", "--engine", "replay", "--model", "RECORDING"], 1, "nonesuch"),
+        (["extract", "NOTES"], 2, "--out"),
+        (["view", "NOTES"], 1, "run directory"),
+        (["models", "verify", "nonesuch"], 1, "nonesuch"),
+        (["score", "--gold", "nonesuch:x", "--pred", "brat:y"], 1, "nonesuch"),
+        (["doctor", "--schema", "nonesuch"], 1, "nonesuch"),
     ],
 )
-def test_doctor_finds_what_is_wrong_with_a_schema(medllm: Command, tmp_path: Path, old: str, new: str, said: str) -> None:
-    (tmp_path / "mine.py").write_text(PACK.replace(old, new))
-    done = medllm("doctor", "--schema", tmp_path / "mine.py")
-    assert done.code == 1
-    (bad,) = [line for line in done.out.splitlines() if line.startswith("BAD")]
-    assert said in bad
+def test_bad_input_is_one_clear_sentence(
+    arguments: list[str], code: int, said: str, notes: Path, recording: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = medllm(*(str(notes) if a == "NOTES" else recording if a == "RECORDING" else a for a in arguments))
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+    if arguments[0] == "extract" and said != "--out":
+        assert "hint: " in done.stderr
+
+
+def test_a_users_own_schema(notes: Path, tmp_path: Path) -> None:
+    pack = tmp_path / "mine.py"
+    pack.write_text(
+        "from medllm import Entity, Schema\n\n\nclass Place(Entity):\n    '''A place.'''\n\n\nschema = Schema('mine', entities=[Place])\n"
+    )
+    recording = tmp_path / "mine.jsonl"
+    schema = Schema.load(pack)
+    with Extractor(schema, engine=Recorder(Scripted(Reader(schema, {MARKER: "place"})), recording)) as extractor:
+        for name, text in TEXTS.items():
+            asyncio.run(extractor.read(Note(id=name, text=text)))
+    done = extract(notes, str(recording), "-o", str(tmp_path / "out"), "--schema", str(pack))
+    assert done.returncode == 0, done.stderr
+    pack.unlink()  # whatever reads the run later needs no code
+    assert medllm("view", str(tmp_path / "out")).returncode == 0
