@@ -205,12 +205,12 @@ async def test_mentions_of_one_extent_and_other_parts_are_two() -> None:
 
 async def test_a_bound_of_the_layout_that_is_reached_is_in_the_ledger() -> None:
     text = "Seen.\nleft knee pain now again"
-    starts = ["left", "left knee", "left knee pain", "left knee pain now"]
+    starts = ["left", "left knee", "left knee pain", "left knee pain now", "left knee pain now again"]
     answer = "1: -\n2: " + ", ".join(f'finding "{words}" (side: left)' for words in starts)
     reading = await read(text, lambda _: answer, FINDINGS, relations=False)
     (entry,) = reading.extraction.ledger
     assert (entry.reader, entry.reason, entry.start, entry.end) == ("llm", "layout-bound", text.index("left"), len(text))
-    assert len(reading.extraction.entities) == 4
+    assert len(reading.extraction.entities) == 5
 
 
 # --- answers that are cut off ---

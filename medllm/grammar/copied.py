@@ -47,7 +47,8 @@ class CopyWithTags:
                 break
             here, at, whole = _read_line(slot, text, at + len(head))
             found += here
-            if not whole:
+            may_open_a_tag = cut_off and at == len(text) and text.endswith("<")
+            if not whole or may_open_a_tag:
                 break
             answered += 1
             at += text.startswith("\n", at)

@@ -223,13 +223,14 @@ def test_of_an_answer_cut_off_anywhere_what_is_complete_is_kept(form, data):
     slots = data.draw(slots_of_notes())
     text = form.write(slots, data.draw(answers(slots, form)))
     whole = form.read(slots, text).found
-    ends = [sum(len(line) + 1 for line in text.split("\n")[: n + 1]) - 1 for n in range(len(slots))]
-    empty = [line.endswith(": -") for line in text.split("\n")]
+    lines = text.split("\n")
+    ends = [sum(len(line) + 1 for line in lines[: n + 1]) - 1 for n in range(len(slots))]
+    may_go_on = [line.endswith("<") if form is COPY else not line.endswith(": -") for line in lines]
     for cut in range(len(text) + 1):
         answer = form.read(slots, text[:cut], cut_off=True)
         closed = 0 if form is COPY else 1  # a tag closes a mention, else what follows shows that it does not go on
         assert answer.found == tuple(f for f in whole if f.where[1] + closed <= cut)
-        assert answer.read_to == sum(end + (closed and not nothing) <= cut for end, nothing in zip(ends, empty, strict=True))
+        assert answer.read_to == sum(end + more <= cut for end, more in zip(ends, may_go_on, strict=True))
         assert answer.unplaced == 0
 
 
@@ -357,6 +358,12 @@ def test_a_mention_may_begin_with_a_full_stop_but_not_be_one(recognize):
         recognizer = recognize(form.describe(slots))
         assert recognizer.agree(form.write(slots, found))
         assert not recognizer.agree(form.write(slots, (Found(1, "drug", (Part(1, 2),)),)))
+
+
+def test_what_may_be_half_a_tag_is_not_taken_for_the_end_of_a_line():
+    slots = slots_of("x <")
+    assert COPY.read(slots, "1: x <").read_to == 1
+    assert COPY.read(slots, "1: x <", cut_off=True).read_to == 0  # of "1: x <drug><</drug>"
 
 
 @pytest.mark.parametrize("form", [FLAT, NESTED, COPY], ids=["flat", "nested", "copy"])
