@@ -69,7 +69,7 @@ def main(system: str, predict: Predict, packages: Sequence[str], add_options: Ad
     parser.add_argument("output", type=Path)
     add_options(parser)
     options = parser.parse_args()
-    started, notes, found = time.monotonic(), 0, 0
+    started, notes, found = time.process_time(), 0, 0
     temporary = options.output.with_suffix(".tmp")
     try:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", newline="\n") as file:
@@ -85,8 +85,8 @@ def main(system: str, predict: Predict, packages: Sequence[str], add_options: Ad
     temporary.replace(options.output)
     given = {k: str(v) for k, v in vars(options).items() if k not in ("folds", "output", "api_key") and v is not None}
     versions = {package: importlib.metadata.version(package) for package in packages} | {"python": sys.version.split()[0]}
-    seconds = round(time.monotonic() - started, 1)
-    print(json.dumps({"system": system, "notes": notes, "mentions": found, "seconds": seconds, "options": given, "versions": versions}))
+    seconds = round(time.process_time() - started, 1)
+    print(json.dumps({"system": system, "notes": notes, "mentions": found, "cpu_seconds": seconds, "options": given, "versions": versions}))
 
 
 def require(package: str, install: str) -> None:

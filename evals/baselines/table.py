@@ -32,7 +32,7 @@ def write_table(record: Path, out: Path) -> None:
         "Over the mentions found exactly; `absent` is negation. Gold's assertions follow from the modifiers of each problem.",
         _assertions({name: scores[SUITE] for name, scores in systems.items()}),
         f"## The sample of {found['data'][SAMPLE].split(': ')[1].split(',')[0]} ({SAMPLE})",
-        "The dictionaries of the baselines come from the folds of all notes. medllm's rows have seen no note of this corpus: zero-shot.",
+        "The rows above medllm's have learnt from annotated notes of this corpus (the other folds of all notes); medllm's have used none.",
         _scores(sample | {name: result["scores"] for name, result in others.items()}),
         "### F1 by label",
         _labels(sample | {name: result["scores"] for name, result in others.items()}, found["labels"]),
@@ -96,7 +96,8 @@ def _how(found: dict[str, Any], others: dict[str, Any]) -> str:
         if "skipped" in status:
             lines.append(f"* {name}: not run: {status['skipped']}")
         elif len(status["versions"]) > 1:
-            lines.append(f"* {name}: {', '.join(f'{package} {version}' for package, version in status['versions'].items())}")
+            versions = ", ".join(f"{package} {version}" for package, version in status["versions"].items())
+            lines.append(f"* {name}: {versions}; {status['cpu_seconds']:.0f} s of one core for all notes")
     lines += [f"* {name}: {result['file']}, {result['date']}, `{result['command']}`" for name, result in others.items()]
     return "\n".join(lines)
 
