@@ -497,7 +497,8 @@ async def test_a_gguf_file_answers_as_the_folder_does(
     engine: TransformersEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MEDLLM_CACHE", str(tmp_path))
-    pytest.importorskip("accelerate", reason="transformers reads GGUF files with accelerate")
+    for package in ("accelerate", "gguf"):
+        pytest.importorskip(package, reason=f"transformers reads GGUF files with {package}")
     path = tmp_path / "tiny.gguf"
     write_gguf(path, engine._open.network, engine._open.tokenizer)
     capfd.readouterr()
