@@ -1,0 +1,132 @@
+"""What a tagger's folder says of itself: ``tagger.json`` for those trained here, ``config.json`` for those of the model hub."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medllm.errors import ModelError
+from medllm.taggers.tags import TagSet
+
+CONFIG = "tagger.json"
+FORMAT_VERSION = 1
+WINDOW, OVERLAP = 256, 64
+
+
+@dataclass(frozen=True)
+class AttributeHead:
+    """A classifier over the mentions of ``labels``: ``values`` in the order of its outputs."""
+
+    name: str
+    labels: tuple[str, ...]
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TaggerConfig:
+    """The heads of a tagger, in the order of their outputs: one tag layer for each group of labels, then the attributes.
+
+    Labels of one group never overlap; those of different groups may (a body site in a problem). ``window`` and ``overlap`` are in
+    tokens, ``case`` and ``breaks`` say whether the encoder was given case features and line-break tokens. ``transitions`` holds the
+    weights of a conditional random field for each layer, or is empty.
+    """
+
+    name: str
+    layers: tuple[TagSet, ...]
+    attributes: tuple[AttributeHead, ...] = ()
+    window: int = WINDOW
+    overlap: int = OVERLAP
+    case: bool = False
+    breaks: bool = False
+    transitions: tuple[tuple[tuple[float, ...], ...], ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All labels, layer by layer."""
+        return tuple(label for layer in self.layers for label in layer.labels)
+
+    @property
+    def outputs(self) -> int:
+        """Scores for each token."""
+        return sum(map(len, self.layers)) + sum(len(a.values) for a in self.attributes)
+
+    def slices(self) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+        """Where the outputs of each layer and each attribute are."""
+        at, found = 0, []
+        for size in [*map(len, self.layers), *(len(a.values) for a in self.attributes)]:
+            found.append(slice(at, at + size))
+            at += size
+        return tuple(found[: len(self.layers)]), tuple(found[len(self.layers) :])
+
+    def save(self, folder: Path) -> None:
+        """Write ``tagger.json``."""
+        data = {"format": "medllm-tagger", "version": FORMAT_VERSION} | asdict(self)
+        data["layers"] = [list(layer.labels) for layer in self.layers]
+        (folder / CONFIG).write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", "utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "TaggerConfig":
+        """Read ``tagger.json``, else a token classifier's ``config.json``. Raises ModelError."""
+        if (folder / CONFIG).is_file():
+            return _own(_json(folder / CONFIG))
+        if (folder / "config.json").is_file():
+            return _of_hub(_json(folder / "config.json"), folder.name)
+        raise ModelError("the folder holds no tagger", hint=f"it should have a {CONFIG} or a config.json")
+
+
+def _own(data: Mapping[str, Any]) -> TaggerConfig:
+    try:
+        if data["format"] != "medllm-tagger" or data["version"] != FORMAT_VERSION:
+            raise ModelError(f"{CONFIG} has version {data['version']!r}", hint="it was written by another version of medllm")
+        return TaggerConfig(
+            name=str(data["name"]),
+            layers=tuple(TagSet.of(labels) for labels in data["layers"]),
+            attributes=tuple(AttributeHead(a["name"], tuple(a["labels"]), tuple(a["values"])) for a in data["attributes"]),
+            window=int(data["window"]),
+            overlap=int(data["overlap"]),
+            case=bool(data["case"]),
+            breaks=bool(data["breaks"]),
+            transitions=tuple(tuple(tuple(map(float, row)) for row in layer) for layer in data["transitions"]),
+            about=dict(data["about"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{CONFIG} is damaged ({type(error).__name__})") from error
+
+
+def _of_hub(data: Mapping[str, Any], name: str) -> TaggerConfig:
+    labels = data.get("id2label")
+    if not isinstance(labels, dict) or not labels:
+        raise ModelError("config.json has no id2label", hint="only token classifiers are taggers; train one with: medllm train tagger")
+    try:
+        names = [str(labels[str(index)]) for index in range(len(labels))]
+    except KeyError:
+        raise ModelError("the numbers in id2label have gaps") from None
+    room = int(data.get("max_position_embeddings", 512)) - 2
+    if str(data.get("model_type", "")) in ("roberta", "xlm-roberta", "camembert", "mpnet"):
+        room -= 2  # their positions begin after the padding's
+    return TaggerConfig(name, (TagSet.parse(names),), window=min(WINDOW, room), overlap=min(OVERLAP, room // 4))
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        raise ModelError(f"{path.name} cannot be read") from None
+    if not isinstance(data, dict):
+        raise ModelError(f"{path.name} is damaged")
+    return data
+
+
+def folder_digest(folder: Path, names: tuple[str, ...]) -> str:
+    """SHA-256 over the named files that are there: what a run records of its tagger."""
+    digest = hashlib.sha256()
+    for name in names:
+        if (folder / name).is_file():
+            digest.update(name.encode() + b"\0")
+            with (folder / name).open("rb") as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,179 @@
+"""Notes as the tokens of an encoder: units with their own offsets, so that no tokenizer's normalisation can shift a mention.
+
+A unit is a piece (``medllm.text.pieces``): a run of letters or digits, one mark, one character of a script without blanks. Each is
+tokenized by itself, and the tag of a unit is the tag of its first token. Offsets are the units', in code points of the note,
+whatever the tokenizer lower-cases, composes or drops. Line breaks, which word-piece vocabularies cannot say, become tokens of
+their own where the tagger was trained with them.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medllm.errors import ModelError
+from medllm.text.pieces import Piece, split_pieces
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+UNIT_TOKENS = 12
+"""Tokens of one unit that are read; longer ones (gene sequences, encoded files) lose their tails, which carry no tag."""
+BREAKS = ("[unused1]", "[unused2]")
+"""The tokens of one line break, and of a blank line, where the vocabulary has them."""
+CASE = 3
+"""Case features of a unit: all capitals, capital first, with a digit. Most small encoders read lower case only."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A note as tokens.
+
+    ``ids`` [tokens], ``unit`` [tokens]: the unit a token belongs to, -1 for a break; ``first`` [units]: the index of a unit's first
+    token; ``segment`` [units]: a number that changes at blank lines, which no mention crosses; ``case`` [units, CASE].
+    """
+
+    units: tuple[Piece, ...]
+    ids: NDArray[np.int64]
+    unit: NDArray[np.int64]
+    first: NDArray[np.int64]
+    segment: NDArray[np.int64]
+    case: NDArray[np.float32]
+
+
+class UnitTokenizer:
+    """Encodes notes with a ``tokenizer.json``. ``breaks`` says whether line breaks are tokens."""
+
+    def __init__(self, tokenizer: "Tokenizer", *, breaks: bool) -> None:
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        self._tokenizer = tokenizer
+        self.unknown = _unknown(tokenizer)
+        special = tokenizer.encode("", add_special_tokens=True).ids
+        if len(special) < 2:
+            raise ModelError("the tokenizer adds no special tokens at the start and the end", hint="encoders of the BERT family do")
+        self.start, self.end = special[0], special[-1]
+        self.padding = _padding(tokenizer, self.end)
+        self.breaks = tuple(_id(tokenizer, token, self.end) for token in BREAKS) if breaks else ()
+
+    @classmethod
+    def load(cls, folder: Path, *, breaks: bool) -> "UnitTokenizer":
+        """From ``tokenizer.json`` in ``folder``. Raises ModelError where there is none that can be read."""
+        from tokenizers import Tokenizer
+
+        path = folder / "tokenizer.json"
+        try:
+            return cls(Tokenizer.from_str(path.read_text("utf-8")), breaks=breaks)
+        except OSError:
+            raise ModelError("there is no tokenizer.json beside the model", hint="save it with the fast tokenizer of transformers") from None
+        except ModelError:
+            raise
+        except Exception as error:  # the library raises bare Exception
+            raise ModelError(f"tokenizer.json cannot be used ({type(error).__name__})") from error
+
+    def to_json(self) -> str:
+        """The tokenizer as its ``tokenizer.json``."""
+        return str(self._tokenizer.to_str())
+
+    def encode(self, text: str) -> Encoded:
+        """The units and tokens of a text of any length.
+
+        >>> from medllm.taggers.testing import tiny_tokenizer
+        >>> encoded = tiny_tokenizer().encode("No fever.\\n\\nBP 120")
+        >>> [unit.text for unit in encoded.units], encoded.segment.tolist()
+        (['No', 'fever', '.', 'BP', '120'], [0, 0, 0, 1, 1])
+        """
+        units = split_pieces(text, 0, len(text))
+        # Each unit by itself: pre-tokenized input keeps word-piece vocabularies exact and gives byte-level ones their leading blank.
+        encoding = self._tokenizer.encode([unit.text for unit in units], is_pretokenized=True, add_special_tokens=False) if units else None
+        tokens: list[list[int]] = [[] for _ in units]
+        if encoding is not None:
+            for token, word in zip(encoding.ids, encoding.word_ids, strict=True):
+                if word is not None and len(tokens[word]) < UNIT_TOKENS:
+                    tokens[word].append(token)
+        ids: list[int] = []
+        owner: list[int] = []
+        first, segment, number = np.zeros(len(units), np.int64), np.zeros(len(units), np.int64), 0
+        for index, unit in enumerate(units):
+            lines = text.count("\n", units[index - 1].end, unit.start) if index else 0
+            if lines > 1:
+                number += 1
+            if lines and self.breaks:
+                ids.append(self.breaks[lines > 1])
+                owner.append(-1)
+            first[index], segment[index] = len(ids), number
+            ids += tokens[index] or [self.unknown]
+            owner += [index] * (len(tokens[index]) or 1)
+        return Encoded(units, np.array(ids, np.int64), np.array(owner, np.int64), first, segment, _case(units))
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of a note's tokens that the encoder sees at once: half-open token indexes."""
+
+    start: int
+    end: int
+
+
+def windows(encoded: Encoded, size: int, overlap: int, *, phase: int = 0) -> list[Window]:
+    """Windows of at most ``size`` tokens that cover all, each sharing ``overlap`` with the next; edges never cut a unit.
+
+    ``phase`` makes the first one shorter by so many tokens, so that training sees other seams in every epoch.
+    """
+    total, found, start = len(encoded.ids), [], 0
+    if not 0 <= overlap < size - UNIT_TOKENS:
+        raise ValueError(f"an overlap of {overlap} tokens does not fit into windows of {size}")
+    while start < total:
+        end = _at_unit(encoded, min(total, start + size - (phase if not start else 0)), start)
+        found.append(Window(start, end))
+        if end >= total:
+            break
+        start = max(_at_unit(encoded, end - overlap, start), start + 1)
+        start = _unit_start(encoded, start)
+    return found
+
+
+def _at_unit(encoded: Encoded, at: int, floor: int) -> int:
+    """The nearest edge between units at or before ``at``."""
+    total = len(encoded.ids)
+    while floor + 1 < at < total and encoded.unit[at] >= 0 and encoded.unit[at] == encoded.unit[at - 1]:
+        at -= 1
+    return at
+
+
+def _unit_start(encoded: Encoded, at: int) -> int:
+    """The nearest edge between units at or after ``at``."""
+    total = len(encoded.ids)
+    while at < total and encoded.unit[at] >= 0 and at > 0 and encoded.unit[at] == encoded.unit[at - 1]:
+        at += 1
+    return at
+
+
+def _case(units: Sequence[Piece]) -> NDArray[np.float32]:
+    features = np.zeros((len(units), CASE), np.float32)
+    for index, unit in enumerate(units):
+        word = unit.text
+        features[index] = (len(word) > 1 and word.isupper(), word[:1].isupper(), any(c.isdigit() for c in word))
+    return features
+
+
+def _id(tokenizer: "Tokenizer", token: str, otherwise: int) -> int:
+    found = tokenizer.token_to_id(token)
+    return otherwise if found is None else found
+
+
+def _unknown(tokenizer: "Tokenizer") -> int:
+    model = json.loads(tokenizer.to_str())["model"]
+    token = model.get("unk_token")
+    return _id(tokenizer, token, 0) if isinstance(token, str) else 0
+
+
+def _padding(tokenizer: "Tokenizer", otherwise: int) -> int:
+    for token in ("[PAD]", "<pad>"):
+        if (found := tokenizer.token_to_id(token)) is not None:
+            return int(found)
+    return otherwise

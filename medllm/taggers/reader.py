@@ -1,0 +1,56 @@
+"""A tagger's mentions as the typed entities and relations of a schema."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from medllm.document import Entity, Note, Relation, Span, Vote
+from medllm.errors import SchemaError
+from medllm.schema import Schema, attributes
+from medllm.taggers.attachment import attach
+from medllm.taggers.tagger import TaggedMention, Tagger
+
+TAGGER = "tagger"
+
+
+class TaggerReader:
+    """Reads notes with a tagger. ``labels`` maps the tagger's labels to the schema's where they differ.
+
+    Raises SchemaError where the schema has none of the tagger's labels.
+    """
+
+    def __init__(self, tagger: Tagger, schema: Schema, *, labels: Mapping[str, str] | None = None, relations: bool = True) -> None:
+        self.tagger = tagger
+        self.schema = schema
+        self.relations = relations
+        wanted = {label: (labels or {}).get(label, label) for label in tagger.config.labels}
+        self.labels = {label: to for label, to in wanted.items() if to in schema.labels}
+        if not self.labels:
+            raise SchemaError(
+                f"the tagger {tagger.config.name} and the schema {schema.name!r} share no label",
+                hint=f"the tagger's labels are {', '.join(tagger.config.labels)}; train one for this schema, or read with --readers llm",
+            )
+        self._values = {c.label: {a.name: a.values for a in attributes(c)} for c in schema.entities}
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The schema's labels that the tagger does not know."""
+        known = set(self.labels.values())
+        return tuple(label for label in self.schema.labels if label not in known)
+
+    def read(self, note: Note) -> tuple[tuple[Entity, ...], tuple[Relation[Any, Any], ...]]:
+        """The mentions of a note in reading order, and the relations to their modifiers."""
+        found = (self._entity(note, m) for m in self.tagger.tag(note.text) if m.label in self.labels)
+        entities = tuple(e.model_copy(update={"id": f"T{n}"}) for n, e in enumerate(found, 1))
+        links = attach(note.text, entities, self.schema) if self.relations else []
+        return entities, tuple(r.model_copy(update={"id": f"R{n}"}) for n, r in enumerate(links, 1))
+
+    def _entity(self, note: Note, mention: TaggedMention) -> Entity:
+        label = self.labels[mention.label]
+        values = {
+            name: value
+            for name, admitted in self._values[label].items()
+            if (value := mention.value(name)) is not None and value in admitted
+        }
+        span = Span(start=mention.start, end=mention.end)
+        vote = Vote(reader=TAGGER, model=self.tagger.config.name, placed="tags", score=round(mention.probability, 4))
+        return self.schema.entity(label)(spans=(span,), text=span.of(note.text), votes=(vote,), **values)

@@ -1,0 +1,1 @@
+"""Training: taggers (``medllm.training.tagger``). Needs ``pip install 'medllm[train]'``."""

@@ -1,0 +1,319 @@
+"""Training a tagger with the Trainer of transformers: full, with frozen lower layers, or through LoRA adapters (peft)."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+from medllm.errors import InputError
+from medllm.schema import Schema, attributes
+from medllm.taggers.config import TaggerConfig
+from medllm.taggers.encoding import UnitTokenizer
+from medllm.taggers.tagger import Tagger, model_inputs
+from medllm.taggers.tags import TagSet
+from medllm.training.tagger.data import TrainingNote
+from medllm.training.tagger.layers import Example, Losses, assign_layers, attribute_heads, examples_of
+from medllm.training.tagger.network import TaggerNetwork, freeze_lower, load_encoder, marginal_loss
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train. Rates are per step of ``batch`` windows of at most ``window`` tokens; ``head_rate`` is that of the new layers.
+
+    ``patience`` ends the training after so many epochs without a better F1 on the held-out notes (0: never). ``lora`` is the rank of
+    the adapters (0: full fine-tuning), ``freeze`` the number of lower layers left as they are. ``average`` keeps an exponential
+    mean of the weights with this decay per step and evaluates that (0: none).
+    """
+
+    epochs: float = 10
+    rate: float = 5e-5
+    head_rate: float = 5e-4
+    batch: int = 8
+    window: int = 192
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    dropout: float = 0.1
+    patience: int = 0
+    lora: int = 0
+    freeze: int = 0
+    average: float = 0.0
+    case: bool = True
+    breaks: bool = True
+    seed: int = 0
+    device: str | None = None
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained network with all that inference needs. ``history`` holds a row of figures for each epoch."""
+
+    network: TaggerNetwork
+    config: TaggerConfig
+    tokenizer: UnitTokenizer
+    losses: Losses
+    history: tuple[dict[str, float], ...]
+
+    def tagger(self) -> Tagger:
+        """The network as a reader, in the process."""
+        return Tagger(self.config, self.tokenizer, NetworkBackend(self.network))
+
+
+class NetworkBackend:
+    """A network in training as a backend of ``Tagger``."""
+
+    name = "torch:training"
+
+    def __init__(self, network: TaggerNetwork) -> None:
+        self._network = network
+
+    def scores(self, ids: NDArray[np.int64], mask: NDArray[np.int64], case: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See ``medllm.taggers.backends.Backend``."""
+        was_training = self._network.training
+        self._network.eval()
+        device = self._network.head.weight.device
+        with torch.inference_mode():
+            found = self._network(*(torch.from_numpy(x).to(device) for x in (ids, mask, case)))
+        self._network.train(was_training)
+        return np.asarray(found.float().cpu().numpy(), np.float32)
+
+
+def fit(
+    notes: Sequence[TrainingNote],
+    base: str | Path,
+    folder: Path,
+    options: TrainingOptions,
+    *,
+    name: str = "tagger",
+    held_out: Sequence[TrainingNote] = (),
+    schema: Schema | None = None,
+    layers: Sequence[Sequence[str]] | None = None,
+    start: TaggerNetwork | None = None,
+    report: Callable[[dict[str, float]], None] = lambda _: None,
+) -> Fitted:
+    """Train on ``notes``; checkpoints go to ``folder``, and training goes on from the last one there.
+
+    ``held_out`` is scored after every epoch (exact micro F1 of mentions) and decides nothing unless ``patience`` is set. ``start`` gives
+    its encoder instead of ``base``'s. Raises InputError for notes without mentions, ModelError for a base that cannot be used.
+    """
+    order = _label_order(notes, schema)
+    if not order:
+        raise InputError("the training notes have no mentions", hint="a tagger learnt from them would find nothing")
+    torch.manual_seed(options.seed)
+    config = TaggerConfig(
+        name,
+        tuple(TagSet.of(labels) for labels in (layers or assign_layers(notes, order))),
+        attribute_heads(notes, _attribute_values(schema)),
+        case=options.case,
+        breaks=options.breaks,
+    )
+    tokenizer = UnitTokenizer.load(Path(base) if Path(base).is_dir() else _hub_folder(str(base)), breaks=options.breaks)
+    encoder = start.encoder if start is not None else load_encoder(base)
+    network = TaggerNetwork(encoder, config.outputs, case=options.case, dropout=options.dropout)
+    if start is not None and start.case is not None and network.case is not None:
+        network.case.load_state_dict(start.case.state_dict())
+    if options.freeze:
+        freeze_lower(encoder, options.freeze)
+    if options.lora:
+        network.encoder = _with_lora(encoder, options.lora)
+    losses = Losses()
+    examples = [e for note in notes for e in examples_of(note, config, tokenizer, size=options.window - 2, losses=losses)]
+    fitted = Fitted(network, config, tokenizer, losses, ())
+    history = _train(fitted, examples, held_out, folder, options, report)
+    if options.lora:
+        network.encoder = network.encoder.merge_and_unload()
+    return dataclasses.replace(fitted, history=tuple(history))
+
+
+class _Examples(Dataset[Example]):
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self._examples = examples
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def __getitem__(self, index: int) -> Example:
+        return self._examples[index]
+
+
+class _TaggerTrainer(Trainer):
+    """Marginal loss over the heads, two learning rates, and scores of whole notes instead of tokens."""
+
+    def __init__(self, fitted: Fitted, held_out: Sequence[TrainingNote], options: TrainingOptions, **kwargs: Any) -> None:
+        self.fitted, self.held_out, self.options = fitted, held_out, options
+        layers, heads = fitted.config.slices()
+        self.slices = (*layers, *heads)
+        super().__init__(model=fitted.network, data_collator=self._collate, **kwargs)
+
+    def _collate(self, batch: Sequence[Example]) -> dict[str, torch.Tensor]:
+        ids, mask, case = model_inputs(self.fitted.tokenizer, [(e.encoded, e.window) for e in batch])
+        rows = np.concatenate([np.full(len(e.rows), i) for i, e in enumerate(batch)])
+        return {
+            "input_ids": torch.from_numpy(ids),
+            "attention_mask": torch.from_numpy(mask),
+            "case": torch.from_numpy(case),
+            "rows": torch.from_numpy(rows),
+            "columns": torch.from_numpy(np.concatenate([e.rows for e in batch])),
+            "allowed": torch.from_numpy(np.concatenate([e.allowed for e in batch])),
+        }
+
+    def compute_loss(self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, **_: Any) -> Any:
+        scores = model(inputs["input_ids"], inputs["attention_mask"], inputs["case"])
+        loss = marginal_loss(scores[inputs["rows"], inputs["columns"]], inputs["allowed"], self.slices)
+        return (loss, scores) if return_outputs else loss
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """AdamW: the new layers learn faster, norms and biases do not decay."""
+        if self.optimizer is None:
+            groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+            for name, parameter in self.fitted.network.named_parameters():
+                if parameter.requires_grad:
+                    rate = self.options.rate if name.startswith("encoder.") else self.options.head_rate
+                    decay = self.options.weight_decay if parameter.ndim > 1 else 0.0
+                    groups.setdefault((rate, decay), []).append(parameter)
+            self.optimizer = torch.optim.AdamW(
+                [{"params": p, "lr": rate, "weight_decay": decay} for (rate, decay), p in groups.items()], lr=self.options.rate
+            )
+        return self.optimizer
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        metrics = {f"eval_{k}": v for k, v in exact_f1(self.fitted.tagger(), self.held_out).items()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+
+class _Average(TrainerCallback):
+    """An exponential mean of the weights, put in their place while they are evaluated and at the end (Polyak averaging)."""
+
+    def __init__(self, network: TaggerNetwork, decay: float) -> None:
+        self._network, self._decay, self._steps = network, decay, 0
+        self._mean: dict[str, torch.Tensor] = {}
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._steps += 1
+        decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
+        for name, value in self._network.named_parameters():
+            if value.requires_grad:
+                if name not in self._mean:
+                    self._mean[name] = value.detach().clone()
+                else:
+                    self._mean[name].lerp_(value.detach(), 1 - decay)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        with torch.no_grad():
+            for name, value in self._network.named_parameters():
+                if name in self._mean:
+                    value.copy_(self._mean[name])
+
+
+class _History(TrainerCallback):
+    def __init__(self, report: Callable[[dict[str, float]], None]) -> None:
+        self.rows: list[dict[str, float]] = []
+        self._report = report
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        row = {k: float(v) for k, v in (logs or {}).items() if isinstance(v, int | float)} | {"epoch": float(state.epoch or 0)}
+        self.rows.append(row)
+        self._report(row)
+
+
+def _train(
+    fitted: Fitted,
+    examples: Sequence[Example],
+    held_out: Sequence[TrainingNote],
+    folder: Path,
+    options: TrainingOptions,
+    report: Callable[[dict[str, float]], None],
+) -> list[dict[str, float]]:
+    cuda = torch.cuda.is_available() and options.device != "cpu"
+    steps = math.ceil(len(examples) / options.batch)
+    early = bool(held_out) and options.patience > 0
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=options.epochs,
+        learning_rate=options.rate,
+        per_device_train_batch_size=options.batch,
+        warmup_steps=int(options.warmup * steps * options.epochs),
+        lr_scheduler_type="linear",
+        max_grad_norm=1.0,
+        bf16=cuda and torch.cuda.is_bf16_supported(),
+        use_cpu=not cuda,
+        logging_strategy="epoch",
+        eval_strategy="epoch" if held_out else "no",
+        save_strategy="epoch",
+        save_total_limit=1 if not early else 2,
+        load_best_model_at_end=early,
+        metric_for_best_model="eval_f1" if early else None,
+        remove_unused_columns=False,
+        report_to=_reporters(),
+        disable_tqdm=True,
+        seed=options.seed,
+        dataloader_pin_memory=cuda,
+        label_names=["allowed"],
+    )
+    history = _History(report)
+    callbacks: list[TrainerCallback] = [history]
+    if early:
+        callbacks.append(EarlyStoppingCallback(early_stopping_patience=options.patience))
+    if options.average:
+        callbacks.append(_Average(fitted.network, options.average))
+    trainer = _TaggerTrainer(
+        fitted, held_out, options, args=arguments, train_dataset=_Examples(examples), eval_dataset=_Examples(()), callbacks=callbacks
+    )
+    last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    trainer.train(resume_from_checkpoint=last)
+    return history.rows
+
+
+def exact_f1(tagger: Tagger, notes: Sequence[TrainingNote]) -> dict[str, float]:
+    """Precision, recall and F1 of exact spans and labels, over the labels that each note annotates."""
+    found = gold = right = 0
+    for note, mentions in zip(notes, tagger.tag_many([n.text for n in notes]), strict=True):
+        want = {(m.start, m.end, m.label) for m in note.mentions}
+        have = {(m.start, m.end, m.label) for m in mentions if m.label in note.labels}
+        found, gold, right = found + len(have), gold + len(want), right + len(have & want)
+    precision, recall = right / found if found else 0.0, right / gold if gold else 0.0
+    return {"precision": precision, "recall": recall, "f1": 2 * right / (found + gold) if found + gold else 0.0}
+
+
+def save_history(rows: Sequence[dict[str, float]], path: Path) -> None:
+    """One JSON line an entry."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+
+
+def _label_order(notes: Sequence[TrainingNote], schema: Schema | None) -> list[str]:
+    there = {m.label for note in notes for m in note.mentions}
+    known = [label for label in (schema.labels if schema else ()) if label in there]
+    return known + sorted(there.difference(known))
+
+
+def _attribute_values(schema: Schema | None) -> dict[str, tuple[str, ...]]:
+    return {a.name: a.values for kind in (schema.entities if schema else ()) for a in attributes(kind)}
+
+
+def _with_lora(encoder: Any, rank: int) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    return get_peft_model(encoder, LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.05, target_modules="all-linear"))
+
+
+def _hub_folder(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    return Path(snapshot_download(name, allow_patterns=["tokenizer.json", "config.json"]))
+
+
+def _reporters() -> list[str]:
+    import importlib.util
+
+    return ["tensorboard"] if importlib.util.find_spec("tensorboard") else []
