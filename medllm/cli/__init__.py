@@ -32,12 +32,13 @@ def _options(
 
 
 def _register() -> None:
-    from medllm.cli import doctor, eval, extract, models, score, view
+    from medllm.cli import doctor, eval, extract, models, score, train, view
 
     app.command()(extract.extract)
     app.command("eval")(eval.evaluate)
     app.command()(score.score)
     app.command()(view.view)
+    app.add_typer(train.app, name="train")
     app.add_typer(models.app, name="models")
     app.command()(doctor.doctor)
 

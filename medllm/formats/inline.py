@@ -43,7 +43,9 @@ def parse(marked: str, note_id: str, schema: Schema | None = None, *, path: str 
     ('No fever, WBC <4.', [('negation', 'No'), ('problem', 'fever')], 1)
     """
     pack = schema or Schema.load("clinical")
-    tag = re.compile(rf"<(/?)({'|'.join(map(re.escape, sorted(pack.labels, key=len, reverse=True)))})((?:\s+\w+=(?:\"[^\"<>]*\"|'[^'<>]*'))*)\s*>")
+    tag = re.compile(
+        rf"<(/?)({'|'.join(map(re.escape, sorted(pack.labels, key=len, reverse=True)))})((?:\s+\w+=(?:\"[^\"<>]*\"|'[^'<>]*'))*)\s*>"
+    )
     text, at = "", 0
     opened: list[tuple[str, int, dict[str, str], int]] = []
     mentions: list[tuple[int, int, str, dict[str, str], int]] = []
@@ -80,7 +82,7 @@ def _collect(
         made.append(entity := collector.entity(line, label, [(start, end)], name=f"T{name}" if name else "", attributes=given))
         if entity is not None and name:
             by_id.setdefault(name, entity)
-    for (start, end, _, values, line), entity in zip(mentions, made, strict=True):
+    for (*_, values, line), entity in zip(mentions, made, strict=True):
         if entity is None or not isinstance(entity, Modifier):
             continue
         if "of" in values:

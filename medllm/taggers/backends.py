@@ -69,7 +69,8 @@ class TorchBackend:
             model = AutoModelForTokenClassification.from_pretrained(folder, dtype=dtype, use_safetensors=True)
         except (OSError, ValueError, RuntimeError) as error:
             raise ModelError(
-                f"the tagger cannot be loaded ({type(error).__name__})", hint="its weights must be model.safetensors; pickled ones are refused"
+                f"the tagger cannot be loaded ({type(error).__name__})",
+                hint="its weights must be model.safetensors; pickled ones are refused",
             ) from error
         self._model = model.eval().to(self.device)
         self.name = f"torch:{self.device}"

@@ -6,6 +6,7 @@ that of all paths that hold exactly it: the same start, end and label (forward-b
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -105,7 +106,7 @@ class _Lattice:
     """Forward and backward scores of a batch of segments. ``after`` [rows, steps, tags] leaves out the step's own emission."""
 
     def __init__(self, batch: Scores, lengths: NDArray[np.int64], weights: Scores, tags: TagSet) -> None:
-        rows, steps, size = batch.shape
+        _, steps, size = batch.shape
         self.batch, self.lengths, self.tags, self.size = batch, lengths, tags, size
         self.inner, self.into, self.out_of = weights[:size, :size], weights[size, :size], weights[:size, size]
         self.before, self.after = np.zeros_like(batch), np.zeros_like(batch)
@@ -121,7 +122,7 @@ class _Lattice:
     def probability(self, row: int, path: Sequence[int], start: int, end: int) -> float:
         """The probability that the segment holds exactly this mention, tagged as ``path``."""
         first, last = path[0], path[-1]
-        inside = self.batch[row, range(start, end), path].sum() + sum(self.inner[a, b] for a, b in zip(path, path[1:], strict=False))
+        inside = self.batch[row, range(start, end), path].sum() + sum(self.inner[a, b] for a, b in pairwise(path))
         if start == 0:
             left = self.into[first]
         else:

@@ -69,7 +69,9 @@ class UnitTokenizer:
         try:
             return cls(Tokenizer.from_str(path.read_text("utf-8")), breaks=breaks)
         except OSError:
-            raise ModelError("there is no tokenizer.json beside the model", hint="save it with the fast tokenizer of transformers") from None
+            raise ModelError(
+                "there is no tokenizer.json beside the model", hint="save it with the fast tokenizer of transformers"
+            ) from None
         except ModelError:
             raise
         except Exception as error:  # the library raises bare Exception

@@ -86,9 +86,7 @@ class Tagger:
                 _place(found[i], depth[i], encoded[i], window, scores[row, 1:])
         return list(zip(encoded, found, strict=True))
 
-    def _inputs(
-        self, batch: Sequence[tuple[Encoded, Window]]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    def _inputs(self, batch: Sequence[tuple[Encoded, Window]]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
         return model_inputs(self.tokenizer, batch)
 
     def _tag(self, texts: Sequence[str]) -> Iterator[tuple[TaggedMention, ...]]:
@@ -152,9 +150,7 @@ def _batches(jobs: Sequence[tuple[int, Window]]) -> Iterator[list[tuple[int, Win
         yield batch
 
 
-def _place(
-    found: NDArray[np.float32], depth: NDArray[np.int64], encoded: Encoded, window: Window, scores: NDArray[np.float32]
-) -> None:
+def _place(found: NDArray[np.float32], depth: NDArray[np.int64], encoded: Encoded, window: Window, scores: NDArray[np.float32]) -> None:
     """Keep the scores of the units for which this window is the one with the most context on the shorter side."""
     low, high = np.searchsorted(encoded.first, [window.start, window.end])
     firsts = encoded.first[low:high]

@@ -57,9 +57,7 @@ class Corpus:
         return replace(self, notes=notes, labels=frozenset(f"{prefix}:{label}" for label in self.labels))
 
 
-def read_corpus(
-    location: str, schema: Schema | None = None, labelmap: Path | None = None, labels: Iterable[str] | None = None
-) -> Corpus:
+def read_corpus(location: str, schema: Schema | None = None, labelmap: Path | None = None, labels: Iterable[str] | None = None) -> Corpus:
     """The notes at ``FORMAT:PATH``, in the labels of the schema where one is given.
 
     ``labels`` restricts what is learnt. Raises UsageError for a location without a format, FormatError for files that cannot be
@@ -78,9 +76,7 @@ def read_corpus(
     return of_extractions(found, name=f"{name}:{Path(path).name}", labels=labels, faults=faults)
 
 
-def of_extractions(
-    extractions: Sequence[Extraction], *, name: str, labels: Iterable[str] | None = None, faults: int = 0
-) -> Corpus:
+def of_extractions(extractions: Sequence[Extraction], *, name: str, labels: Iterable[str] | None = None, faults: int = 0) -> Corpus:
     """A corpus of extractions that hold gold. Its labels are those that occur. Raises InputError where there are none."""
     wanted = None if labels is None else frozenset(labels)
     there = frozenset(e.label for x in extractions for e in x.entities)
@@ -90,9 +86,7 @@ def of_extractions(
             f"{len(extractions)} notes at {name}, and no mention" + (f" of {', '.join(sorted(wanted))}" if wanted and there else ""),
             hint=f"the labels there are {', '.join(sorted(there))}" if there else "are the annotations beside the texts?",
         )
-    named = frozenset(
-        a.name for x in extractions for kind in {type(e) for e in x.entities} for a in attributes(kind)
-    )
+    named = frozenset(a.name for x in extractions for kind in {type(e) for e in x.entities} for a in attributes(kind))
     varied = frozenset(
         attribute
         for attribute in named

@@ -19,6 +19,7 @@ from medllm.errors import InputError
 from medllm.schema import Schema, attributes
 from medllm.taggers.config import TaggerConfig
 from medllm.taggers.encoding import UnitTokenizer
+from medllm.taggers.sources import model_folder
 from medllm.taggers.tagger import Tagger, model_inputs
 from medllm.taggers.tags import TagSet
 from medllm.training.tagger.data import TrainingNote
@@ -116,8 +117,8 @@ def fit(
         case=options.case,
         breaks=options.breaks,
     )
-    tokenizer = UnitTokenizer.load(Path(base) if Path(base).is_dir() else _hub_folder(str(base)), breaks=options.breaks)
-    encoder = start.encoder if start is not None else load_encoder(base)
+    tokenizer = UnitTokenizer.load(model_folder(base), breaks=options.breaks)
+    encoder = start.encoder if start is not None else load_encoder(model_folder(base))
     network = TaggerNetwork(encoder, config.outputs, case=options.case, dropout=options.dropout)
     if start is not None and start.case is not None and network.case is not None:
         network.case.load_state_dict(start.case.state_dict())
@@ -305,12 +306,6 @@ def _with_lora(encoder: Any, rank: int) -> Any:
     from peft import LoraConfig, get_peft_model
 
     return get_peft_model(encoder, LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.05, target_modules="all-linear"))
-
-
-def _hub_folder(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-
-    return Path(snapshot_download(name, allow_patterns=["tokenizer.json", "config.json"]))
 
 
 def _reporters() -> list[str]:

@@ -77,9 +77,7 @@ def examples_of(
     return found
 
 
-def allowed_outputs(
-    note: TrainingNote, encoded: Encoded, config: TaggerConfig, losses: Losses | None = None
-) -> NDArray[np.bool_]:
+def allowed_outputs(note: TrainingNote, encoded: Encoded, config: TaggerConfig, losses: Losses | None = None) -> NDArray[np.bool_]:
     """[units, outputs]: True where the annotation admits the tag or the value.
 
     A layer of which the note annotates nothing is free; of one that it annotates in part, a unit outside of all mentions may be

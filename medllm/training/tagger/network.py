@@ -66,7 +66,8 @@ def load_encoder(base: str | Path) -> Any:
         return AutoModel.from_pretrained(base, use_safetensors=True, dtype=torch.float32)
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"the encoder cannot be loaded ({type(error).__name__})", hint="give a folder with config.json and model.safetensors, or a hub name"
+            f"the encoder cannot be loaded ({type(error).__name__})",
+            hint="give a folder with config.json and model.safetensors, or a hub name",
         ) from error
 
 

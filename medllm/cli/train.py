@@ -1,0 +1,111 @@
+"""``medllm train``: make a tagger of annotated notes."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Train models on annotated notes.", no_args_is_help=True)
+
+_TRAINING = "Training"
+
+
+@app.callback()
+def _train() -> None:
+    """Train models on annotated notes."""
+
+
+@app.command("tagger")
+def train_tagger(
+    data: Annotated[
+        list[str],
+        typer.Option("--data", metavar="FORMAT:PATH[@MAP]", help="Annotated notes, in the labels of a label map; may be repeated."),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The tagger's folder; a broken training goes on there.")],
+    base: Annotated[str, typer.Option(help="The encoder: a folder, or a name of the model hub.")],
+    schema: Annotated[
+        str | None, typer.Option(help="The schema pack whose labels and attributes are learnt; the data's own otherwise.")
+    ] = None,
+    labels: Annotated[str | None, typer.Option(help="Only these labels, separated by commas.")] = None,
+    held_out: Annotated[
+        str, typer.Option(metavar="FORMAT:PATH[@MAP]|SHARE", help="Notes to score on, or the share of --data to hold out.")
+    ] = "0.1",
+    auxiliary: Annotated[
+        list[str] | None,
+        typer.Option("--auxiliary", metavar="FORMAT:PATH", help="Corpora that teach the encoder first, by labels of their own."),
+    ] = None,
+    auxiliary_epochs: Annotated[float, typer.Option(help="Epochs over the auxiliary corpora.", rich_help_panel=_TRAINING)] = 2,
+    name: Annotated[str, typer.Option(help="The tagger's name, in votes and in its card.")] = "tagger",
+    licence: Annotated[str, typer.Option(help="The licence of the weights, for the card.")] = "other",
+    epochs: Annotated[float, typer.Option(help="Epochs over the data.", rich_help_panel=_TRAINING)] = 10,
+    rate: Annotated[float, typer.Option(help="Learning rate of the encoder.", rich_help_panel=_TRAINING)] = 5e-5,
+    head_rate: Annotated[float, typer.Option(help="Learning rate of the new layers.", rich_help_panel=_TRAINING)] = 5e-4,
+    batch: Annotated[int, typer.Option(min=1, help="Windows a step.", rich_help_panel=_TRAINING)] = 8,
+    window: Annotated[int, typer.Option(min=32, help="Tokens of a window in training.", rich_help_panel=_TRAINING)] = 192,
+    freeze: Annotated[int, typer.Option(min=0, help="Lower layers left as they are.", rich_help_panel=_TRAINING)] = 0,
+    lora: Annotated[int, typer.Option(min=0, help="Rank of LoRA adapters; 0 trains all weights.", rich_help_panel=_TRAINING)] = 0,
+    patience: Annotated[
+        int, typer.Option(min=0, help="Stop after so many epochs without a better held-out F1; 0 never.", rich_help_panel=_TRAINING)
+    ] = 0,
+    average: Annotated[
+        float, typer.Option(min=0, max=0.9999, help="Decay of an average over the weights; 0 for none.", rich_help_panel=_TRAINING)
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="The seed of everything random.", rich_help_panel=_TRAINING)] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu to leave a GPU alone.", rich_help_panel=_TRAINING)] = None,
+    quantize: Annotated[bool, typer.Option("--int8/--float32", help="The weights of the graph that inference reads.")] = True,
+) -> None:
+    """Fine-tune a BERT-family encoder to tag the mentions of notes."""
+    from medllm.errors import UsageError
+
+    try:
+        from medllm.training.tagger.fit import TrainingOptions
+        from medllm.training.tagger.run import Job, train
+    except ImportError as error:
+        raise UsageError(f"training needs {error.name}, which is not installed", hint="pip install 'medllm[train]'") from None
+    job = Job(
+        data=data,
+        base=base,
+        schema=schema,
+        labels=[each.strip() for each in labels.split(",") if each.strip()] if labels else None,
+        held_out=float(held_out) if held_out.replace(".", "", 1).isdigit() else held_out,
+        auxiliary=auxiliary or (),
+        auxiliary_epochs=auxiliary_epochs,
+        name=name,
+        licence=licence,
+        quantize=quantize,
+    )
+    options = TrainingOptions(
+        epochs=epochs,
+        rate=rate,
+        head_rate=head_rate,
+        batch=batch,
+        window=window,
+        freeze=freeze,
+        lora=lora,
+        patience=patience,
+        average=average,
+        seed=seed,
+        device=device,
+    )
+    scores = train(job, out, options, command=shlex.join(["medllm", *sys.argv[1:]]), warn=_warn, report=_report)
+    if scores:
+        exact, overlap = scores["exact"], scores["overlap"]
+        low, high = exact["intervals"]["micro"]["f1"]
+        typer.echo(
+            f"held out: exact F1 {exact['micro']['f1']:.3f} ({low:.3f} to {high:.3f}), overlap {overlap['micro']['f1']:.3f}", err=True
+        )
+    typer.echo(
+        f"{out}: its README.md tells data, settings and scores; read notes with: medllm extract NOTES --readers tagger --tagger {out}"
+    )
+
+
+def _warn(message: str) -> None:
+    typer.echo(f"warning: {message}", err=True)
+
+
+def _report(row: dict[str, float]) -> None:
+    figures = ", ".join(f"{key} {value:.4g}" for key, value in row.items() if key in ("loss", "eval_precision", "eval_recall", "eval_f1"))
+    if figures:
+        typer.echo(f"epoch {row['epoch']:.3g}: {figures}", err=True)
