@@ -1,7 +1,7 @@
 """The way of a note: split, prompt, decode, ground; then its modifiers and relations. Read it from ``Extractor.read`` down."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +11,7 @@ from medllm.background import BackgroundLoop
 from medllm.document import Entity, Extraction, LedgerEntry, Note, Relation, Vote
 from medllm.engines import EngineOptions, create_engine
 from medllm.engines.base import Completion, Engine, Request, Usage
+from medllm.engines.none import NoEngine
 from medllm.errors import EngineError, UsageError
 from medllm.grammar.layout import Answer, Found, Layout, Slot, get_layout
 from medllm.grammar.links import Link, read_links
@@ -18,10 +19,14 @@ from medllm.grounding import ground, score
 from medllm.prompting.questions import Question, Questions
 from medllm.prompting.render import Prompts
 from medllm.schema import Schema
+from medllm.taggers.reader import TAGGER, TaggerReader
+from medllm.taggers.sources import DEFAULT_TAGGER, model_folder
+from medllm.taggers.tagger import Tagger
 from medllm.text.chunks import Chunk, split_chunks
 from medllm.text.lines import Line
 
 LLM = "llm"
+READERS = (LLM, TAGGER)
 CHUNK_TOKENS = 64
 MENTIONS_A_PROMPT = 24
 ANSWER_ROOM = 4
@@ -71,7 +76,9 @@ class Extractor:
     """Reads notes into typed, grounded extractions.
 
     ``schema`` is a pack's name, a ``.py`` file or a ``Schema``; ``engine`` a name (``auto``, ``embedded``, ``transformers``,
-    ``replay``) or an engine. Made once, used for many notes; ``close`` it, or use it as a context manager.
+    ``replay``) or an engine. ``readers`` is ``llm``, the prompted language model, or ``tagger``, which needs no engine: ``tagger`` is then
+    a tagger's name, its folder, or a token classifier of the model hub, and ``tagger_labels`` maps its labels to the schema's.
+    Made once, used for many notes; ``close`` it, or use it as a context manager.
 
     Raises SchemaError, ModelError or EngineError if it cannot be set up. What cannot be read later is in the ledger instead.
     """
@@ -89,7 +96,12 @@ class Extractor:
         relations: bool = True,
         chunk_tokens: int = CHUNK_TOKENS,
         options: EngineOptions | None = None,
+        readers: str = LLM,
+        tagger: str | Path | Tagger | None = None,
+        tagger_labels: Mapping[str, str] | None = None,
     ) -> None:
+        if readers not in READERS:
+            raise UsageError(f"there are no readers {readers!r}", hint=f"readers are {', '.join(READERS)}")
         if chunk_tokens < 1:
             raise UsageError("a chunk must hold at least one token", hint=f"give --chunk-tokens {CHUNK_TOKENS}")
         self.schema = Schema.load(schema)
@@ -102,7 +114,15 @@ class Extractor:
         self.questions = Questions(self.schema, self.layout, Prompts(prompts), language)
         self.relations = relations
         self.chunk_tokens = chunk_tokens
-        self.engine = create_engine(engine, model, options or EngineOptions()) if isinstance(engine, str) else engine
+        options = options or EngineOptions()
+        self.tagger: TaggerReader | None = None
+        self.engine: Engine
+        if readers == TAGGER:
+            loaded = tagger if isinstance(tagger, Tagger) else _load_tagger(tagger, options)
+            self.tagger = TaggerReader(loaded, self.schema, labels=tagger_labels, relations=relations)
+            self.engine = NoEngine()
+        else:
+            self.engine = create_engine(engine, model, options) if isinstance(engine, str) else engine
         self._loop = BackgroundLoop()
 
     # --- one note, from its text to its mentions -------------------------------------------------------------------
@@ -112,6 +132,13 @@ class Extractor:
         return await self._read(note, self._turns())
 
     async def _read(self, note: Note, turns: asyncio.Semaphore) -> Reading:
+        return await (self._read_prompted(note, turns) if self.tagger is None else self._read_tagged(note, self.tagger))
+
+    async def _read_tagged(self, note: Note, tagger: TaggerReader) -> Reading:
+        entities, relations = await asyncio.to_thread(tagger.read, note)
+        return Reading(Extraction(note=note, entities=entities, relations=relations), read={TAGGER: len(note.text)})
+
+    async def _read_prompted(self, note: Note, turns: asyncio.Semaphore) -> Reading:
         try:
             chunks = self.split(note)
         except EngineError as error:
@@ -356,6 +383,10 @@ class _Found:
     def failed(self) -> bool:
         """True if the engine did not answer: asking for less would not help."""
         return any(e.reason == "engine-error" for e in self.ledger)
+
+
+def _load_tagger(tagger: str | Path | None, options: EngineOptions) -> Tagger:
+    return Tagger.load(model_folder(tagger or DEFAULT_TAGGER), device=options.device, threads=options.threads)
 
 
 def as_note(note: str | Note, number: int = 1) -> Note:

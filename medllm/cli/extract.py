@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from medllm.pipeline import Extractor
     from medllm.runs.run import RunResult
 
-_INPUT, _READING, _MODEL = "Input", "Reading", "Model"
+_INPUT, _READING, _MODEL, _TAGGER = "Input", "Reading", "Model", "Tagger"
 
 
 def extract(
@@ -25,6 +25,9 @@ def extract(
     schema: Annotated[str, typer.Option(help="A schema pack's name, or your own: mine.py.")] = "clinical",
     labels: Annotated[str | None, typer.Option(help="Only these entity labels, separated by commas.")] = None,
     relations: Annotated[bool, typer.Option("--relations/--no-relations", help="Ask for modifiers and relations too.")] = True,
+    readers: Annotated[
+        str, typer.Option(help="llm: a prompted language model. tagger: a fine-tuned encoder, in milliseconds a note.")
+    ] = "llm",
     format_: Annotated[str, typer.Option("--format", help="Formats to write beside JSON lines, separated by commas.")] = "jsonl",
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, instead of going on where OUT stands.")] = False,
     dry_run: Annotated[
@@ -44,6 +47,13 @@ def extract(
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the embedded engine.", rich_help_panel=_MODEL)] = None,
     device: Annotated[str | None, typer.Option(help="Device of the transformers engine.", rich_help_panel=_MODEL)] = None,
     record: Annotated[Path | None, typer.Option(help="Record the completions here, for --engine replay.", rich_help_panel=_MODEL)] = None,
+    tagger: Annotated[
+        str | None, typer.Option(help="A tagger: its folder, or a hub name; the shipped one otherwise.", rich_help_panel=_TAGGER)
+    ] = None,
+    tagger_labels: Annotated[
+        str | None,
+        typer.Option(metavar="THEIRS=OURS,...", help="The tagger's labels in the schema's, where they differ.", rich_help_panel=_TAGGER),
+    ] = None,
     layout: Annotated[str, typer.Option(help="lines (line-pinned) or copy (copy-with-tags).", rich_help_panel=_READING)] = "lines",
     chunk_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a note that one prompt asks about.", rich_help_panel=_READING)] = 64,
     prompts: Annotated[
@@ -89,7 +99,12 @@ def extract(
             relations=relations,
             chunk_tokens=chunk_tokens,
             options=options,
+            readers=readers,
+            tagger=tagger,
+            tagger_labels=_pairs(tagger_labels),
         )
+    if extractor.tagger is not None:
+        _about_tagger(extractor, dry_run=dry_run, record=record)
     with extractor:
         if record is not None:
             extractor.engine = Recorder(extractor.engine, record)
@@ -103,6 +118,24 @@ def extract(
 
 def _names(given: str) -> list[str]:
     return [name.strip() for name in given.split(",") if name.strip()]
+
+
+def _pairs(given: str | None) -> dict[str, str]:
+    from medllm.errors import UsageError
+
+    pairs = [each.partition("=") for each in _names(given or "")]
+    if not all(theirs and ours for theirs, _, ours in pairs):
+        raise UsageError("--tagger-labels is not understood", hint="write THEIRS=OURS, with commas between: Medication=drug,Disease=problem")
+    return {theirs.strip(): ours.strip() for theirs, _, ours in pairs}
+
+
+def _about_tagger(extractor: "Extractor", *, dry_run: bool, record: Path | None) -> None:
+    from medllm.errors import UsageError
+
+    if dry_run or record is not None:
+        raise UsageError("a tagger has no prompts", hint="--dry-run and --record are for --readers llm")
+    if extractor.tagger is not None and extractor.tagger.unread:
+        typer.echo(f"the tagger does not know the schema's {', '.join(extractor.tagger.unread)}", err=True)
 
 
 def _run(extractor: "Extractor", items: "Iterable[Note | Unreadable]", out: Path, formats: Sequence[str], fresh: bool) -> None:

@@ -20,7 +20,7 @@ from medllm.pipeline import Extractor, Reading
 from medllm.runs.directory import EXTRACTIONS, RunDirectory
 from medllm.runs.ledger import INPUT
 
-PACKAGES = ("pydantic", "outlines", "llguidance", "xllamacpp", "transformers", "torch")
+PACKAGES = ("pydantic", "outlines", "llguidance", "xllamacpp", "onnxruntime", "tokenizers", "transformers", "torch")
 
 
 @dataclass
@@ -51,9 +51,18 @@ class RunResult:
 
 def configuration(extractor: Extractor) -> dict[str, Any]:
     """Everything that decides what a run extracts; two runs with one configuration may share a directory."""
-    return {
-        "medllm": medllm.__version__,
-        "schema": {"name": extractor.schema.name, "digest": extractor.schema.digest},
+    always = {"medllm": medllm.__version__, "schema": {"name": extractor.schema.name, "digest": extractor.schema.digest}}
+    if extractor.tagger is not None:
+        tagger = extractor.tagger.tagger
+        return always | {
+            "readers": "tagger",
+            "tagger": tagger.config.name,
+            "tagger_sha256": tagger.fingerprint,
+            "tagger_labels": extractor.tagger.labels,
+            "relations": extractor.relations,
+        }
+    return always | {
+        "readers": "llm",
         "engine": extractor.engine.name,
         "model": extractor.engine.model,
         "model_sha256": extractor.engine.fingerprint,

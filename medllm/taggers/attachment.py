@@ -4,6 +4,7 @@ A cue of assertion (a negation, say) belongs to every mention with the assertion
 other modifiers belong to one mention, and look back before they look ahead: "aspirin 81 mg daily, Plavix 75 mg".
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -33,12 +34,16 @@ def attach(text: str, entities: Sequence[Entity], schema: Schema) -> list[Relati
             heads = [min(around, key=lambda e: _end(e) - _start(e))]
         elif (values := CUES.get(modifier.label)) is not None and any(_assertion(e) in values for e in near):
             cues = [e for e in entities if e.label == modifier.label and line[id(e)] == line[id(modifier)]]
-            heads = [e for e in near if _assertion(e) in values and min(cues, key=lambda c, e=e: _gap(c, e)) is modifier]
+            heads = [e for e in near if _assertion(e) in values and _nearest(e, cues) is modifier]
         else:
             heads = sorted(near, key=lambda e: _gap(e, modifier) * (1 if _end(e) <= _start(modifier) else AHEAD))[:1]
         for head in heads:
             found.append(schema.relations_between(head.label, modifier.label)[0](head=head, tail=modifier, votes=modifier.votes))
     return found
+
+
+def _nearest(entity: Entity, cues: Sequence[Entity]) -> Entity:
+    return min(cues, key=lambda cue: _gap(cue, entity))
 
 
 def _assertion(entity: Entity) -> str | None:
@@ -66,6 +71,4 @@ def _line_numbers(text: str, entities: Iterable[Entity]) -> dict[int, int]:
             rest = text[place + 1 : place + 2]
             if not rest.islower():
                 starts.append(place + 1)
-    from bisect import bisect_right
-
     return {id(e): bisect_right(starts, _start(e)) for e in entities}

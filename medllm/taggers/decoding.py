@@ -115,7 +115,8 @@ class _Lattice:
             self.before[:, step] = _logsumexp(self.before[:, step - 1, :, None] + self.inner, 1) + batch[:, step]
         for step in range(steps - 1, -1, -1):
             is_last = (step == lengths - 1)[:, None]
-            following = self.out_of[None] if step == steps - 1 else _logsumexp(self.inner + (batch + self.after)[:, step + 1, None, :], 2)
+            onward = batch[:, step + 1] + self.after[:, step + 1] if step < steps - 1 else np.zeros((len(batch), size))
+            following = _logsumexp(self.inner + onward[:, None, :], 2)
             self.after[:, step] = np.where(is_last, self.out_of, following)
         self.total = _logsumexp(self.into + batch[:, 0] + self.after[:, 0], 1)
 
@@ -137,4 +138,4 @@ class _Lattice:
 
 def _logsumexp(values: Scores, axis: int) -> Scores:
     top = values.max(axis, keepdims=True)
-    return np.squeeze(np.log(np.exp(values - top).sum(axis, keepdims=True)) + top, axis)
+    return np.asarray(np.squeeze(np.log(np.exp(values - top).sum(axis, keepdims=True)) + top, axis))

@@ -81,13 +81,10 @@ class Tagger:
         found = [np.zeros((len(e.units), self.config.outputs), np.float32) for e in encoded]
         depth = [np.full(len(e.units), -1, np.int64) for e in encoded]
         for batch in _batches(jobs):
-            scores = self.backend.scores(*self._inputs([(encoded[i], w) for i, w in batch]))
+            scores = self.backend.scores(*model_inputs(self.tokenizer, [(encoded[i], w) for i, w in batch]))
             for row, (i, window) in enumerate(batch):
                 _place(found[i], depth[i], encoded[i], window, scores[row, 1:])
         return list(zip(encoded, found, strict=True))
-
-    def _inputs(self, batch: Sequence[tuple[Encoded, Window]]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-        return model_inputs(self.tokenizer, batch)
 
     def _tag(self, texts: Sequence[str]) -> Iterator[tuple[TaggedMention, ...]]:
         for encoded, scores in self.scores(texts):
@@ -135,7 +132,7 @@ def log_softmax(scores: NDArray[np.floating]) -> NDArray[np.float64]:
 
 def _mean(logs: NDArray[np.float64]) -> list[float]:
     """The distribution of a mention: the geometric mean of its units', normalised."""
-    return np.exp(log_softmax(logs.mean(0))).tolist()
+    return [float(p) for p in np.exp(log_softmax(logs.mean(0)))]
 
 
 def _batches(jobs: Sequence[tuple[int, Window]]) -> Iterator[list[tuple[int, Window]]]:
