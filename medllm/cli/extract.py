@@ -125,7 +125,7 @@ def _pairs(given: str | None) -> dict[str, str]:
 
     pairs = [each.partition("=") for each in _names(given or "")]
     if not all(theirs and ours for theirs, _, ours in pairs):
-        raise UsageError("--tagger-labels is not understood", hint="write THEIRS=OURS, with commas between: Medication=drug,Disease=problem")
+        raise UsageError("--tagger-labels is not understood", hint="write THEIRS=OURS,...: Medication=drug,Disease=problem")
     return {theirs.strip(): ours.strip() for theirs, _, ours in pairs}
 
 

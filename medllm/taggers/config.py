@@ -104,10 +104,16 @@ def _of_hub(data: Mapping[str, Any], name: str) -> TaggerConfig:
         names = [str(labels[str(index)]) for index in range(len(labels))]
     except KeyError:
         raise ModelError("the numbers in id2label have gaps") from None
-    room = int(data.get("max_position_embeddings", 512)) - 2
-    if str(data.get("model_type", "")) in ("roberta", "xlm-roberta", "camembert", "mpnet"):
+    window, overlap = window_of(data)
+    return TaggerConfig(name, (TagSet.parse(names),), window=window, overlap=overlap)
+
+
+def window_of(encoder: Mapping[str, Any]) -> tuple[int, int]:
+    """The window and its overlap, in tokens, that an encoder's ``config.json`` leaves room for."""
+    room = int(encoder.get("max_position_embeddings") or 512)
+    if str(encoder.get("model_type", "")) in ("roberta", "xlm-roberta", "camembert", "mpnet"):
         room -= 2  # their positions begin after the padding's
-    return TaggerConfig(name, (TagSet.parse(names),), window=min(WINDOW, room), overlap=min(OVERLAP, room // 4))
+    return min(WINDOW, room), min(OVERLAP, room // 4)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -114,7 +114,7 @@ class _Lattice:
         for step in range(1, steps):
             self.before[:, step] = _logsumexp(self.before[:, step - 1, :, None] + self.inner, 1) + batch[:, step]
         for step in range(steps - 1, -1, -1):
-            is_last = (step == lengths - 1)[:, None]
+            is_last = np.equal(lengths, step + 1)[:, None]
             onward = batch[:, step + 1] + self.after[:, step + 1] if step < steps - 1 else np.zeros((len(batch), size))
             following = _logsumexp(self.inner + onward[:, None, :], 2)
             self.after[:, step] = np.where(is_last, self.out_of, following)

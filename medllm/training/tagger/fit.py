@@ -17,7 +17,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from medllm.errors import InputError
 from medllm.schema import Schema, attributes
-from medllm.taggers.config import TaggerConfig
+from medllm.taggers.config import TaggerConfig, window_of
 from medllm.taggers.encoding import UnitTokenizer
 from medllm.taggers.sources import model_folder
 from medllm.taggers.tagger import Tagger, model_inputs
@@ -110,15 +110,18 @@ def fit(
     if not order:
         raise InputError("the training notes have no mentions", hint="a tagger learnt from them would find nothing")
     torch.manual_seed(options.seed)
+    tokenizer = UnitTokenizer.load(model_folder(base), breaks=options.breaks)
+    encoder = start.encoder if start is not None else load_encoder(model_folder(base))
+    window, overlap = window_of(encoder.config.to_dict())
     config = TaggerConfig(
         name,
         tuple(TagSet.of(labels) for labels in (layers or assign_layers(notes, order))),
         attribute_heads(notes, _attribute_values(schema)),
+        window=window,
+        overlap=overlap,
         case=options.case,
         breaks=options.breaks,
     )
-    tokenizer = UnitTokenizer.load(model_folder(base), breaks=options.breaks)
-    encoder = start.encoder if start is not None else load_encoder(model_folder(base))
     network = TaggerNetwork(encoder, config.outputs, case=options.case, dropout=options.dropout)
     if start is not None and start.case is not None and network.case is not None:
         network.case.load_state_dict(start.case.state_dict())
@@ -127,7 +130,7 @@ def fit(
     if options.lora:
         network.encoder = _with_lora(encoder, options.lora)
     losses = Losses()
-    examples = [e for note in notes for e in examples_of(note, config, tokenizer, size=options.window - 2, losses=losses)]
+    examples = [e for note in notes for e in examples_of(note, config, tokenizer, size=min(options.window, window) - 2, losses=losses)]
     fitted = Fitted(network, config, tokenizer, losses, ())
     history = _train(fitted, examples, held_out, folder, options, report)
     if options.lora:
@@ -148,6 +151,9 @@ class _Examples(Dataset[Example]):
 
 class _TaggerTrainer(Trainer):
     """Marginal loss over the heads, two learning rates, and scores of whole notes instead of tokens."""
+
+    optimizer: Any
+    control: Any
 
     def __init__(self, fitted: Fitted, held_out: Sequence[TrainingNote], options: TrainingOptions, **kwargs: Any) -> None:
         self.fitted, self.held_out, self.options = fitted, held_out, options
