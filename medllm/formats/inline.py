@@ -16,10 +16,11 @@ those that nest in the same span twice over (the longest is written), relations 
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from medllm.document import Assertion, Entity, Extraction, Modifier, Note
+from medllm.errors import FormatError
 from medllm.formats.base import Parsed
 from medllm.formats.collecting import Collector, Given
 from medllm.formats.corpus_files import id_of, named_or_below, read_text, write_note
@@ -43,9 +44,7 @@ def parse(marked: str, note_id: str, schema: Schema | None = None, *, path: str 
     ('No fever, WBC <4.', [('negation', 'No'), ('problem', 'fever')], 1)
     """
     pack = schema or Schema.load("clinical")
-    tag = re.compile(
-        rf"<(/?)({'|'.join(map(re.escape, sorted(pack.labels, key=len, reverse=True)))})((?:\s+\w+=(?:\"[^\"<>]*\"|'[^'<>]*'))*)\s*>"
-    )
+    tag = _tags(pack.labels)
     text, at = "", 0
     opened: list[tuple[str, int, dict[str, str], int]] = []
     mentions: list[tuple[int, int, str, dict[str, str], int]] = []
@@ -64,6 +63,11 @@ def parse(marked: str, note_id: str, schema: Schema | None = None, *, path: str 
     text += marked[at:]
     faults += [(line, f"<{label}> is never closed") for label, _, _, line in opened]
     return _collect(Note(id=note_id, text=text), sorted(mentions, key=lambda m: (m[0], -m[1])), faults, pack, path)
+
+
+def _tags(labels: Iterable[str]) -> re.Pattern[str]:
+    names = "|".join(map(re.escape, sorted(labels, key=len, reverse=True)))
+    return re.compile(rf"<(/?)({names})((?:\s+\w+=(?:\"[^\"<>]*\"|'[^'<>]*'))*)\s*>")
 
 
 def _collect(
@@ -127,7 +131,9 @@ class Writer:
 
 
 def render(extraction: Extraction) -> tuple[str, int]:
-    """The tagged text, and how many mentions and relations it does not hold."""
+    """The tagged text, and how many mentions and relations it does not hold. Raises FormatError for a note that has such tags itself."""
+    if extraction.entities and _tags({e.label for e in extraction.entities}).search(extraction.note.text):
+        raise FormatError("the note's own text has such tags", path=extraction.note.id, hint="write another format, such as brat")
     kept: list[Entity] = []
     for entity in sorted(extraction.entities, key=lambda e: (e.spans[0].start, -e.spans[-1].end, isinstance(e, Modifier))):
         if len(entity.spans) == 1 and not any(_clash(entity, other) for other in kept):
