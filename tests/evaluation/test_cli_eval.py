@@ -11,6 +11,7 @@ import medllm.pipeline
 from medllm.cli.eval import evaluate
 from medllm.cli.score import score
 from medllm.errors import RunError, UsageError
+from medllm.evaluation.result import Result
 from tests.evaluation.i2b2 import READER, hand_out
 from tests.scripted import Scripted
 
@@ -34,6 +35,34 @@ def medllm_(*words: object) -> str:
     return result.stdout
 
 
+def counts(out: Path, metric: str) -> tuple[int, int, int]:
+    """Hits, spurious and missed items of a saved result."""
+    total = Result.load(out / "scores" / f"{metric}.json").micro
+    return total.tp, total.fp, total.fn
+
+
+def test_i2b2_2010_on_the_folders_as_they_are_handed_out(tmp_path: Path, engine: Scripted) -> None:
+    data, out = hand_out(tmp_path / "data"), tmp_path / "out"
+    printed = medllm_("eval", "i2b2-2010", "--data", data, "-o", out, "--bootstrap", "20")
+    assert "exact, 1 notes" in printed
+    summary = json.loads((out / "evaluation.json").read_text())
+    assert summary["suite"]["name"] == "i2b2-2010"
+    assert (summary["scores"]["exact"]["micro"]["f1"], summary["scores"]["overlap"]["micro"]["f1"]) == (0.75, 1)
+    assert summary["scores"]["attribute-matched:assertion"]["micro"]["recall"] == 1
+    # Aspirin is related to both problems near it: to the fever of the line before, and to "pain", which is not gold's "his pain".
+    assert counts(out, "relations") == (0, 2, 1)
+    assert counts(out, "relations-given") == (0, 1, 0)
+    assert summary["official"]["micro"]["f1"] == pytest.approx(0.75)
+    last = {name: t["rows"][-1] for name, t in summary["official"]["tables"].items()}
+    official = {name: (last[name]["tp"], last[name]["fp"], last[name]["fn"]) for name in ("1.1", "2.1", "3.1")}
+    assert official == {"1.1": (3, 1, 1), "2.1": (2, 1, 1), "3.1": (0, 2, 1)}  # concepts, assertions, relations
+    assert {p.name for p in out.iterdir()} >= {"extractions.jsonl", "run.json", "gold.jsonl", "scores", "report.html", "report.md"}
+    assert "his pain" in (out / "report.html").read_text()
+    assert "his pain" not in (out / "report.md").read_text()
+    for name in ("report.html", "gold.jsonl", "evaluation.json"):
+        assert (out / name).stat().st_mode & 0o077 == 0, name
+
+
 def test_a_second_time_the_model_is_not_asked(tmp_path: Path, engine: Scripted) -> None:
     data, out = hand_out(tmp_path / "data"), tmp_path / "out"
     first = medllm_("eval", "i2b2-2010", "--data", data, "-o", out, "--bootstrap", "0")
@@ -54,6 +83,14 @@ def test_a_run_is_scored_again_without_a_model(tmp_path: Path, engine: Scripted)
     again = medllm_("score", "--gold", f"jsonl:{out}/gold.jsonl", "--pred", f"jsonl:{out}", "--json", "--report", tmp_path / "r.html")
     assert json.loads(again) == found
     assert "Every disagreement" in (tmp_path / "r.html").read_text()
+
+
+def test_a_gold_standard_without_a_suite(tmp_path: Path, engine: Scripted) -> None:
+    data, out = hand_out(tmp_path / "data"), tmp_path / "out"
+    gold = f"i2b2-2010:{data}"
+    medllm_("eval", "--gold", gold, "--schema", "i2b2-2010", "--labels", "problem", "--bootstrap", "0", "-o", out, "--no-relations")
+    assert json.loads((out / "evaluation.json").read_text())["notes"] == 2
+    assert list(json.loads((out / "evaluation.json").read_text())["scores"]["exact"]["labels"]) == ["problem"]
 
 
 def test_another_system_beside_it(tmp_path: Path, engine: Scripted) -> None:
