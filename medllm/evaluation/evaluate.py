@@ -13,12 +13,14 @@ So ``medllm score --gold jsonl:OUT/gold.jsonl --pred jsonl:OUT`` scores the run 
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from medllm.document import Extraction
 from medllm.engines import EngineOptions
+from medllm.errors import InputError
+from medllm.evaluation.before import check
 from medllm.evaluation.from_files import OFFICIAL
 from medllm.evaluation.gold import Gold
 from medllm.evaluation.official.result import OfficialResult
@@ -58,8 +60,10 @@ async def evaluate(
 ) -> Evaluation:
     """Read the notes that OUT does not hold yet, score all of gold's, and write results and reports into OUT.
 
-    Raises what the run directory, the scores and the writers raise.
+    Labels of ``options`` that neither side has in these notes get no row. Raises what ``before.check`` raises, before the first note is
+    read, and what the run directory, the scores and the writers raise.
     """
+    check(suite, extractor.schema, gold.notes, versus[1] if versus else None)
     settings = configuration(extractor)
     directory = RunDirectory(out, extractor.schema, settings, fresh=fresh)
     try:
@@ -80,7 +84,7 @@ async def evaluate(
     report = make_report(
         gold.notes,
         pred,
-        options,
+        replace(options, labels=_occurring(options.labels, gold.notes, pred, versus[1] if versus else {})),
         title=f"{suite.name}: {Path(str(settings['model'])).name}",
         facts=facts,
         versus=versus,
@@ -131,6 +135,18 @@ def score_officially(suite: Suite, gold: Mapping[str, Extraction], pred: Mapping
         finally:
             writer.close()
     return OFFICIAL[suite.official](out / "official" / "gold", out / "official" / "pred")
+
+
+def _occurring(labels: tuple[str, ...] | None, *sides: Mapping[str, Extraction]) -> tuple[str, ...] | None:
+    """The labels that a mention of any side has: in a few notes not every label occurs."""
+    if labels is None:
+        return None
+    found = {e.label for side in sides for extraction in side.values() for e in extraction.entities}
+    if kept := tuple(label for label in labels if label in found):
+        return kept
+    raise InputError(
+        f"neither gold nor the predictions have a mention of {', '.join(labels)}", hint="read more notes, or score other labels"
+    )
 
 
 def _write(suite: Suite, gold: Gold, settings: Mapping[str, Any], report: Report, official: OfficialResult | None, out: Path) -> None:

@@ -45,7 +45,7 @@ def score(
     count = find_metric(metric)
     predicted = checked_notes(gold, pred, allow_missing=allow_missing)
     if labels is not None and metric.startswith("span"):
-        gold, predicted = _only(gold, labels), _only(predicted, labels)
+        gold, predicted = mentions_of(gold, labels), mentions_of(predicted, labels)
     notes = {note_id: count(extraction, predicted[note_id]) for note_id, extraction in sorted(gold.items())}
     found = {label for counts in notes.values() for label in counts}
     in_gold = {label for counts in notes.values() for label, c in counts.items() if c.gold}
@@ -101,7 +101,8 @@ def checked_notes(gold: Mapping[str, Extraction], pred: Mapping[str, Extraction]
     return {**{note_id: Extraction(note=gold[note_id].note) for note_id in missing}, **pred}
 
 
-def _only(notes: Mapping[str, Extraction], labels: Collection[str]) -> dict[str, Extraction]:
+def mentions_of(notes: Mapping[str, Extraction], labels: Collection[str]) -> dict[str, Extraction]:
+    """The notes with the mentions of these labels, and without relations."""
     return {note_id: Extraction(note=e.note, entities=tuple(m for m in e.entities if m.label in labels)) for note_id, e in notes.items()}
 
 

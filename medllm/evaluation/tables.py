@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from medllm.evaluation.official.result import OfficialResult, Table
 from medllm.evaluation.result import Result
+from medllm.evaluation.subgroups import SubgroupTable
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -18,6 +19,16 @@ def tables(result: Result | OfficialResult) -> "list[RichTable]":
     if isinstance(result, OfficialResult):
         return [_official(result, table) for table in result.tables if table.rows]
     return [_own(result)]
+
+
+def subgroup_table(source: SubgroupTable, metric: str) -> "RichTable":
+    """One division of a score into subgroups as a rich table."""
+    left_out = f", {source.left_out} items in no group" if source.left_out else ""
+    table = _new(f"{metric} by {source.title.lower()}{left_out}", source.title.lower(), "notes", "gold", "pred", *SCORES)
+    for row in source.rows:
+        counted = [str(n) for n in (row.notes, row.counts.gold, row.counts.pred)]
+        table.add_row(row.name, *counted, *_scores(row.counts.scores.to_json(), row.intervals))
+    return table
 
 
 def render(result: Result | OfficialResult, *, width: int = 160) -> str:

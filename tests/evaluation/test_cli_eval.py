@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import medllm.pipeline
 from medllm.cli.eval import evaluate
 from medllm.cli.score import score
-from medllm.errors import RunError, UsageError
+from medllm.errors import MedllmError, RunError, UsageError
 from medllm.evaluation.result import Result
 from tests.evaluation.i2b2 import READER, hand_out
 from tests.scripted import Scripted
@@ -91,6 +91,39 @@ def test_a_gold_standard_without_a_suite(tmp_path: Path, engine: Scripted) -> No
     medllm_("eval", "--gold", gold, "--schema", "i2b2-2010", "--labels", "problem", "--bootstrap", "0", "-o", out, "--no-relations")
     assert json.loads((out / "evaluation.json").read_text())["notes"] == 2
     assert list(json.loads((out / "evaluation.json").read_text())["scores"]["exact"]["labels"]) == ["problem"]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ((), "asks for test, and gold has no mention of it"),
+        (("--labels", "problem,tests"), "no labels tests"),
+        (("--labels", "problem", "--metric", "exakt"), "no metric 'exakt'"),
+        (("--labels", "problem", "--bootstrap", "1"), "no interval from 1 sample"),
+        (
+            ("--labels", "problem", "--versus", "i2b2-2010:{data}/concept_assertion_relation_training_data"),
+            "2 predicted notes are not in gold",
+        ),
+    ],
+)
+def test_what_is_wrong_from_the_start_is_told_before_a_note_is_read(
+    tmp_path: Path, engine: Scripted, more: tuple[str, ...], said: str
+) -> None:
+    data = hand_out(tmp_path / "data")
+    with pytest.raises(MedllmError, match=said) as error:
+        medllm_(
+            "eval", "--gold", f"i2b2-2010:{data}", "--schema", "i2b2-2010", "-o", tmp_path / "out", *(w.format(data=data) for w in more)
+        )
+    assert error.value.hint
+    assert not engine.calls
+
+
+def test_a_suites_label_that_no_note_has_is_no_error(tmp_path: Path, engine: Scripted) -> None:
+    data, out = hand_out(tmp_path / "data"), tmp_path / "out"
+    (data / "reference_standard_for_test_data" / "concepts" / "0001.con").write_text('c="chest pain" 1:2 1:3||t="problem"\n')
+    medllm_("eval", "i2b2-2010", "--data", data, "-o", out, "--bootstrap", "20")
+    rows = Result.load(out / "scores" / "exact.json").counts
+    assert {label: (c.tp, c.fp, c.fn) for label, c in rows.items()} == {"problem": (1, 2, 0), "treatment": (0, 1, 0)}
 
 
 def test_another_system_beside_it(tmp_path: Path, engine: Scripted) -> None:

@@ -55,6 +55,32 @@ def test_a_second_system(files: Path) -> None:
     assert "p = " in run(files, "--versus", f"brat:{files}/other")[0]
 
 
+def test_divided(files: Path) -> None:
+    (files / "gold" / "n1.txt").write_text(woman := "A woman. " + TEXT)
+    (files / "pred" / "n1.txt").write_text(woman)
+    (files / "gold" / "n1.ann").write_text("T1\tDrug 9 18\tMetformin\nT2\tADE 37 46\tmild rash\n")
+    (files / "pred" / "n1.ann").write_text("T1\tDrug 9 18\tMetformin\nT2\tADE 42 46\trash\n")
+    found = json.loads(run(files, "--json", "--by", "mention-length, sex", "--bootstrap", "20")[0])["by"]
+    assert list(found) == ["mention-length"]  # one note tells no sex, so that there is one group only
+    assert {name: (row["gold"], row["pred"], row["recall"]) for name, row in found["mention-length"].items()} == {
+        "1": (3, 5, 1.0),
+        "2": (2, 0, 0.0),
+    }
+    assert set(found["mention-length"]["1"]["intervals"]) == {"precision", "recall", "f1"}
+    seen = json.loads(run(files, "--json", "--by", "seen", "--train", f"brat:{files}/other", "--labels", "ADE")[0])["by"]["seen"]
+    assert {name: (row["gold"], row["pred"]) for name, row in seen.items()} == {"seen": (1, 1), "unseen": (2, 2)}
+    out, _ = run(files, "--by", "note-length,mention-length")
+    assert "exact by mention length, words" in out
+    for options, said in (
+        (["--by", "mood"], "no slice 'mood'"),
+        (["--by", "seen"], "seen and unseen in what"),
+        (["--by", "section", "-m", "token"], "token cannot be divided by section"),
+        (["--by", "sex", "-m", "n2c2-2018"], "cannot be divided"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            run(files, *options)
+
+
 def test_official(files: Path) -> None:
     found = json.loads(run(files, "--json", "--metric", "n2c2-2018")[0])
     assert found["micro"]["f1"] == 1
