@@ -33,6 +33,10 @@ def score(
     versus: Annotated[
         str | None, typer.Option(metavar="FORMAT:PATH", help="A second system's predictions: test the difference in micro F1.")
     ] = None,
+    texts: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The notes' .txt files, where gold has none beside its annotations; predictions take gold's."),
+    ] = None,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Count gold notes without a prediction as missed, instead of stopping.")
     ] = False,
@@ -58,16 +62,16 @@ def score(
     import dataclasses
     import json
 
-    from rich.console import Console
-
     from medllm.errors import UsageError
     from medllm.evaluation.from_files import score_files
     from medllm.evaluation.result import Result
-    from medllm.evaluation.tables import subgroup_table, tables
+    from medllm.evaluation.tables import console, subgroup_table, tables
 
     named = _names(labels)
     divisions = _names(by) or []
-    scored = score_files(gold, pred, metric, named, bootstrap, level=level, seed=seed, allow_missing=allow_missing, versus=versus)
+    scored = score_files(
+        gold, pred, metric, named, bootstrap, level=level, seed=seed, allow_missing=allow_missing, versus=versus, texts=texts
+    )
     for problem in scored.problems[:_SHOWN]:
         typer.echo(problem, err=True)
     if scored.problems:
@@ -97,11 +101,11 @@ def score(
             found["by"] = {t.name: {row.name: row.to_json() for row in t.rows} for t in divided}
         typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
         return
-    console = Console()
+    terminal = console()
     for table in (*tables(scored.result), *(subgroup_table(t, scored.result.metric) for t in divided)):
-        console.print(table)
+        terminal.print(table)
     if test := scored.significance:
-        console.print(f"micro F1 {test.difference:+.4f} against {versus}, p = {test.p:.4f} ({test.samples} randomisations)", markup=False)
+        terminal.print(f"micro F1 {test.difference:+.4f} against {versus}, p = {test.p:.4f} ({test.samples} randomisations)", markup=False)
 
 
 def _names(listed: str | None) -> list[str] | None:

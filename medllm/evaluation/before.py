@@ -1,4 +1,4 @@
-"""What can be known to be wrong before a model reads the first note: hours of reading must not end in an error that was there from the start."""
+"""What can be known to be wrong before a model reads the first note: hours of reading must not end in an error there from the start."""
 
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec

@@ -80,7 +80,8 @@ def checked_notes(gold: Mapping[str, Extraction], pred: Mapping[str, Extraction]
         raise InputError("there are no gold notes", hint="is the path right, and does its format fit?")
     if extra := sorted(pred.keys() - gold.keys()):
         raise InputError(
-            f"{len(extra)} predicted notes are not in gold: {_some(extra)}", hint="note ids must agree; leave out what gold does not judge"
+            f"{len(extra)} predicted notes are not in gold: {_some(extra)}",
+            hint=f"note ids must agree (gold has {_some(sorted(gold)[:1])}); leave out what gold does not judge",
         )
     missing = sorted(gold.keys() - pred.keys())
     if missing and not allow_missing:

@@ -55,6 +55,16 @@ def test_a_second_system(files: Path) -> None:
     assert "p = " in run(files, "--versus", f"brat:{files}/other")[0]
 
 
+def test_a_second_system_that_never_gives_a_value(files: Path) -> None:
+    values = "A1\tnegated T1 no\nA2\tnegated T2 yes\n"
+    for side, given in (("gold", values), ("pred", values), ("other", "A1\tnegated T1 no\n")):
+        for name in ("n1", "n2"):
+            path = files / side / f"{name}.ann"
+            path.write_text(path.read_text() + given)
+    test = json.loads(run(files, "--json", "-m", "attribute:negated", "--versus", f"brat:{files}/other")[0])["versus"]
+    assert test["difference"] == pytest.approx(1 - 0)
+
+
 def test_divided(files: Path) -> None:
     (files / "gold" / "n1.txt").write_text(woman := "A woman. " + TEXT)
     (files / "pred" / "n1.txt").write_text(woman)

@@ -45,9 +45,9 @@ def report_files(
         scored.gold,
         scored.pred,
         replace(options, metrics=(*options.metrics, *metrics), training=training),
-        title=f"{Path(pred).name} against {Path(gold).name}",
+        title=f"{_name(pred)} against {_name(gold)}",
         facts=facts,
-        versus=None if scored.versus is None or versus is None else (Path(versus).name, scored.versus),
+        versus=None if scored.versus is None or versus is None else (_name(versus), scored.versus),
         problems=scored.problems,
     )
     return write_report(report, out)
@@ -87,3 +87,7 @@ def training_texts(location: str, labels: Collection[str] | None) -> frozenset[s
     """The texts of the mentions of a file or folder, ``FORMAT:PATH``."""
     found, _ = read_extractions(Location.parse(location))
     return frozenset(e.text for x in found.values() for e in x.entities if labels is None or e.label in labels)
+
+
+def _name(location: str) -> str:
+    return Location.parse(location).path.name or location

@@ -148,12 +148,15 @@ def subgroup_grid(table: SubgroupTable, wide: SubgroupTable | None = None) -> Gr
 
 
 def _fairness(table: SubgroupTable) -> str:
-    """How far apart the groups of patients are."""
-    ranked = sorted(table.rows, key=lambda row: row.counts.f1)
+    """How far apart the groups of patients are, of those that gold has mentions of."""
+    ranked = sorted((row for row in table.rows if row.counts.gold), key=lambda row: row.counts.f1)
+    if len(ranked) < 2:
+        return "Fairness: gold has mentions in one of these groups only."
     low, high = ranked[0], ranked[-1]
     return (
         f"Fairness: between these groups of patients F1 differs by at most {figure(high.counts.f1 - low.counts.f1)} under exact match "
-        f"({high.name} {figure(high.counts.f1)}, {low.name} {figure(low.counts.f1)}); what so few notes can tell stands in the intervals."
+        f"({high.name} {figure(high.counts.f1)}, {low.name} {figure(low.counts.f1)}). With few notes such a difference may be chance: see "
+        "the intervals."
     )
 
 
@@ -235,7 +238,7 @@ def official_grid(result: OfficialResult, table: OfficialTable) -> Grid:
         scores = ("NaN" if math.isnan(v) else f"{v:.{digits}f}" for v in (row.precision, row.recall, row.f1))
         rows.append(cells(row.name, *(count(row.counts.get(name, 0)) for name in _counted(table)), *scores))
     head = ("", *_counted(table), *MEASURE_NAMES.values())
-    return Grid(f"official-{table.name}", f"{result.metric}: {table.name}", head, tuple(rows), f"As the {result.scorer} counts.")
+    return Grid(f"official-{table.name}", f"{result.metric}: {table.heading}", head, tuple(rows), f"As the {result.scorer} counts.")
 
 
 def grids(report: Report) -> dict[str, list[Grid]]:
@@ -271,9 +274,7 @@ def _interval_note(result: Result) -> str:
     drawn = result.intervals
     if drawn is None:
         return ""
-    return (
-        f"In brackets: {drawn.level:.0%} intervals, percentile bootstrap over {count(drawn.notes)} notes, {count(drawn.samples)} samples."
-    )
+    return f"With {drawn.level:.0%} intervals: percentile bootstrap over {count(drawn.notes)} notes, {count(drawn.samples)} samples."
 
 
 _TITLES = {
