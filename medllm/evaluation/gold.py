@@ -20,11 +20,12 @@ VARIABLE = "MEDLLM_DATA"
 
 @dataclass(frozen=True)
 class Gold:
-    """Gold extractions by note id in the classes of the pack, and what was wrong with the files."""
+    """Gold extractions by note id in the classes of the pack, what was wrong with the files, and which split was read."""
 
     notes: Mapping[str, Extraction]
     problems: tuple[str, ...]
     path: Path
+    split: str = ALL
 
 
 def read_gold(suite: Suite, schema: Schema, *, data: Path | None = None, split: str | None = None, limit: int | None = None) -> Gold:
@@ -66,7 +67,7 @@ def read_gold(suite: Suite, schema: Schema, *, data: Path | None = None, split: 
             f"{path}: no annotated note of the split {split or suite.corpus.split!r} ({', '.join(patterns)})",
             hint="is it the right folder? --split all takes every note",
         )
-    return Gold(found, tuple(problems), path)
+    return Gold(found, tuple(problems), path, split or suite.corpus.split)
 
 
 def read_training_texts(suite: Suite, schema: Schema, *, data: Path | None = None) -> frozenset[str] | None:

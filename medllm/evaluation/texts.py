@@ -28,7 +28,8 @@ def lacks_texts(name: str, path: Path) -> bool:
 def joined(name: str, path: Path, texts: Path) -> Iterator[Path]:
     """A folder of links for as long as the context lasts: the annotation files of ``path``, and ``NAME.txt`` from below ``texts``.
 
-    A text in the same sub-folder comes before one of the same name elsewhere. Raises InputError for an annotation file of which there is no text, or more than one.
+    A text in the same sub-folder comes before one of the same name elsewhere. Raises InputError for an annotation file of which there is
+    no text, or more than one.
     """
     found: dict[str, list[Path]] = {}
     for file in texts.rglob("*.txt") if texts.is_dir() else ():

@@ -57,6 +57,8 @@ def test_i2b2_2010_on_the_folders_as_they_are_handed_out(tmp_path: Path, engine:
     official = {name: (last[name]["tp"], last[name]["fp"], last[name]["fn"]) for name in ("1.1", "2.1", "3.1")}
     assert official == {"1.1": (3, 1, 1), "2.1": (2, 1, 1), "3.1": (0, 2, 1)}  # concepts, assertions, relations
     assert {p.name for p in out.iterdir()} >= {"extractions.jsonl", "run.json", "gold.jsonl", "scores", "report.html", "report.md"}
+    for said in ("the part 'test': 1 notes with 4 mentions", "Uzuner et al. 2011", "asked scripted-1", "i2b2compare", "3.1 relations"):
+        assert said in (out / "report.md").read_text()
     assert "his pain" in (out / "report.html").read_text()
     assert "his pain" not in (out / "report.md").read_text()
     for name in ("report.html", "gold.jsonl", "evaluation.json"):

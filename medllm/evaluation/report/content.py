@@ -75,6 +75,7 @@ class Report:
     comparison: Comparison | None = None
     problems: tuple[str, ...] = ()
     official: OfficialResult | None = None
+    methods: tuple[str, ...] = ()
 
 
 def make_report(
@@ -87,11 +88,13 @@ def make_report(
     versus: tuple[str, Notes] | None = None,
     problems: Sequence[str] = (),
     official: OfficialResult | None = None,
+    methods: Sequence[str] = (),
 ) -> Report:
     """Score predictions against gold, both by note id, and gather what a report shows. ``versus`` is a second system: name, predictions.
 
     ``facts`` are (name, value) pairs for the head of the report, such as the data and the model; ``official`` is what an official
-    scorer said of the same predictions. Subgroups are told under exact match and under overlap. Raises as ``score`` does.
+    scorer said of the same predictions; ``methods`` are paragraphs on data and system that come before those on the scores. Subgroups
+    are told under exact match and under overlap. Raises as ``score`` does.
     """
     metrics = tuple(dict.fromkeys((*SHARED, *options.metrics)))
     results = score_all(gold, pred, metrics, options)
@@ -123,6 +126,7 @@ def make_report(
         comparison,
         tuple(problems),
         official,
+        tuple(methods),
     )
 
 
