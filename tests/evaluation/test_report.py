@@ -201,6 +201,7 @@ def test_markdown_has_the_tables_and_no_text_of_notes() -> None:
     assert "| micro average | 8 | 8 |" in text
     assert "Micro averages of both systems" in text
     assert "## Methods" in text
+    assert "With fewer than 20 notes such intervals are too narrow" in text
     for word in ("knee", "aspirin", "codeine", "gout", "rash"):
         assert word not in text
 

@@ -16,6 +16,8 @@ from medllm.report.page import words
 MEASURE_NAMES = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
 KEEP = (0.99, 0.95, 0.9, 0.8)
 """Precisions for which the share of mentions that can be kept is given."""
+ENOUGH_NOTES = 20
+"""With fewer notes the report says that its intervals are too narrow, as those of the percentile bootstrap are in small samples."""
 PATIENT = ("sex", "age")
 """The divisions by patient: their tables say how far apart the groups are."""
 
@@ -274,7 +276,9 @@ def _interval_note(result: Result) -> str:
     drawn = result.intervals
     if drawn is None:
         return ""
-    return f"With {drawn.level:.0%} intervals: percentile bootstrap over {count(drawn.notes)} notes, {count(drawn.samples)} samples."
+    few = f" With fewer than {ENOUGH_NOTES} notes such intervals are too narrow." if drawn.notes < ENOUGH_NOTES else ""
+    how = f"percentile bootstrap over {count(drawn.notes)} notes, {count(drawn.samples)} samples"
+    return f"With {drawn.level:.0%} intervals: {how}.{few}"
 
 
 _TITLES = {
