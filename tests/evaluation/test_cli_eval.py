@@ -120,6 +120,16 @@ def test_what_is_wrong_from_the_start_is_told_before_a_note_is_read(
     assert not engine.calls
 
 
+def test_a_report_that_could_not_be_drawn_is_told_before_a_note_is_read(
+    tmp_path: Path, engine: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medllm.evaluation.before.find_spec", lambda _: None)
+    with pytest.raises(UsageError, match="matplotlib is not installed") as error:
+        medllm_("eval", "i2b2-2010", "--data", hand_out(tmp_path / "data"), "-o", tmp_path / "out")
+    assert "medllm[eval]" in error.value.hint
+    assert not engine.calls
+
+
 def test_a_suites_label_that_no_note_has_is_no_error(tmp_path: Path, engine: Scripted) -> None:
     data, out = hand_out(tmp_path / "data"), tmp_path / "out"
     (data / "reference_standard_for_test_data" / "concepts" / "0001.con").write_text('c="chest pain" 1:2 1:3||t="problem"\n')
