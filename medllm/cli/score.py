@@ -81,6 +81,8 @@ def score(
         from medllm.evaluation.report.from_files import subgroups_of_files
 
         divided = subgroups_of_files(scored, divisions, allow_missing=allow_missing, samples=bootstrap, train=train)
+        for name in set(divisions) - {table.name for table in divided}:
+            typer.echo(f"not divided by {name}: these notes are in fewer than two groups", err=True)
     if output is not None:
         if not isinstance(scored.result, Result):
             raise UsageError(f"{metric} has no result file", hint="its figures are all in --json")

@@ -70,7 +70,9 @@ def test_divided(files: Path) -> None:
     (files / "pred" / "n1.txt").write_text(woman)
     (files / "gold" / "n1.ann").write_text("T1\tDrug 9 18\tMetformin\nT2\tADE 37 46\tmild rash\n")
     (files / "pred" / "n1.ann").write_text("T1\tDrug 9 18\tMetformin\nT2\tADE 42 46\trash\n")
-    found = json.loads(run(files, "--json", "--by", "mention-length, sex", "--bootstrap", "20")[0])["by"]
+    out, err = run(files, "--json", "--by", "mention-length, sex", "--bootstrap", "20")
+    found = json.loads(out)["by"]
+    assert "not divided by sex" in err
     assert list(found) == ["mention-length"]  # one note tells no sex, so that there is one group only
     assert {name: (row["gold"], row["pred"], row["recall"]) for name, row in found["mention-length"].items()} == {
         "1": (3, 5, 1.0),
