@@ -89,7 +89,8 @@ def evaluate(
     pack = Schema.load(chosen.pack_name)
     found = read_gold(chosen, pack, data=data, split=split, limit=limit)
     options = options_of(chosen, read_training_texts(chosen, pack, data=data))
-    second = None if versus is None else (Location.parse(versus).path.name, read_extractions(Location.parse(versus))[0])
+    other = None if versus is None else Location.parse(versus)
+    second = None if other is None else (other.path.name, read_extractions(other, found.path)[0])
     with download_progress() as progress:
         extractor = extractor_of(chosen, pack, EngineOptions(context, parallel, threads, device, progress=progress), prompts)
     with extractor:

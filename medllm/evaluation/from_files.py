@@ -69,9 +69,9 @@ class Scored:
 def read_extractions(location: Location, texts: Path | None = None) -> tuple[dict[str, Extraction], tuple[Problem, ...]]:
     """The notes of a file or folder by id, and the problems found in it.
 
-    ``texts`` is where the texts of the notes are looked for, by the files' names, if a folder of brat or i2b2 files has none of its own.
-    Raises UsageError without a format, InputError for an id that occurs twice and for a text that is not found, FormatError as the
-    reader does.
+    A text without its annotation file is not a note without mentions: it is told, and not among the notes. ``texts`` is where the texts
+    of the notes are looked for, by the files' names, if a folder of brat or i2b2 files has none of its own. Raises UsageError without a
+    format, InputError for an id that occurs twice and for a text that is not found, FormatError as the reader does.
     """
     if not location.format:
         raise UsageError(f"{location.path}: which format is it in?", hint="write it before the path: brat:PATH, jsonl:PATH")
@@ -81,8 +81,9 @@ def read_extractions(location: Location, texts: Path | None = None) -> tuple[dic
         note_id = parsed.extraction.note.id
         if note_id in found:
             raise InputError(f"{location.path}: the note {note_id!r} is there twice", hint="scores are by note: keep one of them")
-        found[note_id] = parsed.extraction
         problems += parsed.problems
+        if not any(problem.kind == "missing-file" for problem in parsed.problems):
+            found[note_id] = parsed.extraction
     return found, tuple(problems)
 
 

@@ -53,7 +53,7 @@ def score(
         if (extra := sorted(found - in_gold)) and not metric.startswith("attribute"):
             raise UsageError(
                 f"predicted labels that gold does not have: {_some(extra)}",
-                hint=f"gold has {_some(sorted(in_gold)) or 'none'}; rename them, or name the labels that count with labels=",
+                hint=f"gold has {_some(sorted(in_gold)) or 'none'}; rename them, or name the labels that count (--labels, labels=)",
             )
         chosen = sorted(found)
     else:

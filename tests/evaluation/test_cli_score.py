@@ -104,6 +104,20 @@ def test_official(files: Path) -> None:
         run(files, "-m", "n2c2-2018", "--output", str(files / "score.json"))
 
 
+def test_a_text_without_annotations_is_no_prediction_and_no_gold(files: Path) -> None:
+    (files / "pred" / "n2.ann").unlink()
+    with pytest.raises(InputError, match="1 gold notes have no prediction: n2"):
+        run(files)
+    out, err = run(files, "--json", "--allow-missing")
+    assert json.loads(out)["micro"]["recall"] == pytest.approx(2 / 6)
+    assert "n2.txt: missing-file" in err
+    (files / "gold" / "n2.ann").unlink()
+    assert json.loads(run(files, "--json")[0])["gold"] == 3
+    (files / "pred" / "n2.ann").write_text(PRED)
+    with pytest.raises(InputError, match="1 predicted notes are not in gold: n2"):
+        run(files)
+
+
 def test_output(files: Path) -> None:
     run(files, "--output", str(files / "score.json"))
     assert json.loads((files / "score.json").read_text())["metric"] == "exact"
