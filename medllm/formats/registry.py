@@ -79,6 +79,7 @@ WRITERS: Mapping[str, WriterFactory] = {
     "i2b2-2014": i2b2_2014.Writer,
     "jsonl": jsonl.Writer,
     "medmentions": medmentions.Writer,
+    "mimic": mimic.Writer,
     "n2c2-2018": n2c2.Writer2018,
     "n2c2-2022": n2c2.Writer2022,
     "parquet": table.ParquetWriter,
