@@ -15,6 +15,7 @@ from medllm.text.pieces import split_pieces
 _LINE = re.compile(r"(\d+): (.*)")
 _MENTION = re.compile(r'(\d+): ([\w-]+) "(.*?)" in: (.*)')
 _LISTED = re.compile(r'(\d+): ([\w-]+) "(.*)"')
+_ASKED = re.compile(r"^- ([\w-]+): ", re.MULTILINE)
 
 
 def task_of(request: Request) -> str:
@@ -25,7 +26,7 @@ def task_of(request: Request) -> str:
 
 @dataclass
 class Reader:
-    """Knows words: ``lexicon`` gives the label of a text, ``absent`` texts get the assertion absent.
+    """Knows words: ``lexicon`` gives the label of a text, ``absent`` texts get the assertion absent. Only what is asked for is answered.
 
     ``near`` are modifiers: each one found in a line qualifies every mention of that line that it may. ``links`` gives the relation
     between two labels.
@@ -53,7 +54,8 @@ class Reader:
         if task_of(request) == "modifiers":
             asked = [m for m in map(_MENTION.fullmatch, rows) if m]
             return [self._slot(int(m[1]), m[4], [kind.label for kind in self._modifiers(m[2])]) for m in asked]
-        labels = [c.label for c in self.schema.main_entities]
+        asked = _ASKED.findall(request.messages[0].content)
+        labels = [c.label for c in self.schema.main_entities if c.label in asked]
         return [self._slot(int(m[1]), m[2], labels) for m in map(_LINE.fullmatch, rows) if m]
 
     def _slot(self, number: int, view: str, labels: list[str]) -> Slot:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.evaluation.i2b2 import hand_out
+
 ROOT = Path(__file__).parents[1]
 SMOKE = """
 import sys, medllm.schemas.clinical, medllm.schemas.i2b2_2010
@@ -26,12 +28,52 @@ assert 'aspirin' in render(ViewData('smoke', extractor.schema, (extraction,)))
 """
 
 
+SUITES = """
+import sys
+from pathlib import Path
+import medllm
+from medllm.evaluation import suite as suites
+from medllm.evaluation.gold import read_gold
+from medllm.formats import labelmap
+from medllm.schema import Schema
+assert Path(medllm.__file__).is_relative_to(sys.argv[1]), medllm.__file__
+for name in suites.shipped_suites():
+    suite = suites.load(name)
+    labelmap.check(labelmap.load(suite.file(suite.label_map)), Schema.load(suite.pack_name))
+    assert suite.corpus.notes is None or suite.file(suite.corpus.notes).is_file(), name
+    print(name)
+suite = suites.load('i2b2-2010')
+gold = read_gold(suite, Schema.load(suite.pack_name), data=Path(sys.argv[2]))
+print(*(e.text for note in gold.notes.values() for e in note.entities), sep=',')
+"""
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("wheel")
+    subprocess.run([sys.executable, "-m", "build", "--wheel", "-o", str(out), str(ROOT)], check=True, capture_output=True)
+    (built,) = out.glob("*.whl")
+    return built
+
+
+@pytest.mark.packaging
+def test_suites_are_found_by_name_in_what_is_installed(tmp_path: Path, wheel: Path) -> None:
+    here = tmp_path / "installed"
+    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", str(here), str(wheel)]
+    subprocess.run(command, check=True, capture_output=True)
+    environment = {k: v for k, v in os.environ.items() if k != "MEDLLM_DATA"} | {"PYTHONPATH": str(here)}
+    words = ["-c", SUITES, str(here), str(hand_out(tmp_path / "data"))]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    *names, texts = done.stdout.splitlines()
+    assert names == sorted(path.stem for path in (ROOT / "evals" / "suites").glob("*.yaml"))
+    assert texts == "chest pain,fever,aspirin,his pain"
+
+
 @pytest.mark.packaging
 @pytest.mark.model
-def test_the_wheel_in_a_clean_environment(tmp_path: Path, model_path: Path) -> None:
+def test_the_wheel_in_a_clean_environment(tmp_path: Path, model_path: Path, wheel: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    subprocess.run([sys.executable, "-m", "build", "--wheel", "-o", str(tmp_path), str(ROOT)], check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "-q", str(wheel)], check=True, capture_output=True, env=environment, cwd=tmp_path)

@@ -89,7 +89,8 @@ def evaluate(
     pack = Schema.load(chosen.pack_name)
     found = read_gold(chosen, pack, data=data, split=split, limit=limit)
     options = options_of(chosen, read_training_texts(chosen, pack, data=data))
-    second = None if versus is None else (Path(versus).name, read_extractions(Location.parse(versus))[0])
+    other = None if versus is None else Location.parse(versus)
+    second = None if other is None else (other.path.name, read_extractions(other, found.path)[0])
     with download_progress() as progress:
         extractor = extractor_of(chosen, pack, EngineOptions(context, parallel, threads, device, progress=progress), prompts)
     with extractor:
@@ -111,18 +112,16 @@ def _run(suite: "Suite", gold: "Gold", extractor: "Extractor", out: Path, more: 
 
 
 def _tell(done: "Evaluation", gold: "Gold", out: Path) -> None:
-    from rich.console import Console
-
     from medllm.evaluation.evaluate import REPORT_HTML
     from medllm.evaluation.report.content import SHARED
-    from medllm.evaluation.tables import tables
+    from medllm.evaluation.tables import console, tables
 
     typer.echo(run_line(done.run.progress), err=True)
     if gold.problems:
         typer.echo(f"{len(gold.problems)} problems in the annotation files; the report lists them", err=True)
-    console = Console()
+    terminal = console()
     for name in SHARED:
-        console.print(*tables(done.report.results[name]))
+        terminal.print(*tables(done.report.results[name]))
     typer.echo(f"{out / REPORT_HTML}: figures and every disagreement; it holds text of the notes", err=True)
     if done.run.exit_code:
         raise typer.Exit(done.run.exit_code)

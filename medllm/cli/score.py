@@ -1,9 +1,12 @@
 """``medllm score``: anybody's predictions against gold, with this package's metrics or an official scorer's own."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from medllm.evaluation.subgroups import SubgroupTable
 
 _SHOWN = 20
 REPORT_SAMPLES = 1000
@@ -30,6 +33,10 @@ def score(
     versus: Annotated[
         str | None, typer.Option(metavar="FORMAT:PATH", help="A second system's predictions: test the difference in micro F1.")
     ] = None,
+    texts: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The notes' .txt files, where gold has none beside its annotations; predictions take gold's."),
+    ] = None,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Count gold notes without a prediction as missed, instead of stopping.")
     ] = False,
@@ -39,7 +46,15 @@ def score(
         typer.Option(metavar="FILE.html|FILE.md", help="Write a report: figures and every disagreement (html), or tables only (md)."),
     ] = None,
     train: Annotated[
-        str | None, typer.Option(metavar="FORMAT:PATH", help="Training annotations: the report divides scores into seen and unseen.")
+        str | None, typer.Option(metavar="FORMAT:PATH", help="Training annotations, to divide scores into seen and unseen.")
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            help="Divide the score, names separated by commas: section, mention-length, shape, note-length, note-type, language, sex, age, "
+            "or with --train seen.",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
@@ -47,19 +62,27 @@ def score(
     import dataclasses
     import json
 
-    from rich.console import Console
-
     from medllm.errors import UsageError
     from medllm.evaluation.from_files import score_files
     from medllm.evaluation.result import Result
-    from medllm.evaluation.tables import tables
+    from medllm.evaluation.tables import console, subgroup_table, tables
 
-    named = [label.strip() for label in labels.split(",") if label.strip()] if labels is not None else None
-    scored = score_files(gold, pred, metric, named, bootstrap, level=level, seed=seed, allow_missing=allow_missing, versus=versus)
+    named = _names(labels)
+    divisions = _names(by) or []
+    scored = score_files(
+        gold, pred, metric, named, bootstrap, level=level, seed=seed, allow_missing=allow_missing, versus=versus, texts=texts
+    )
     for problem in scored.problems[:_SHOWN]:
         typer.echo(problem, err=True)
     if scored.problems:
         typer.echo(f"{len(scored.problems)} problems in the files", err=True)
+    divided: tuple[SubgroupTable, ...] = ()
+    if divisions:
+        from medllm.evaluation.report.from_files import subgroups_of_files
+
+        divided = subgroups_of_files(scored, divisions, allow_missing=allow_missing, samples=bootstrap, train=train)
+        for name in set(divisions) - {table.name for table in divided}:
+            typer.echo(f"not divided by {name}: these notes are in fewer than two groups", err=True)
     if output is not None:
         if not isinstance(scored.result, Result):
             raise UsageError(f"{metric} has no result file", hint="its figures are all in --json")
@@ -73,11 +96,19 @@ def score(
         path = report_files(scored, report, gold=gold, pred=pred, options=options, versus=versus, train=train)
         typer.echo(f"{path}: it holds text of the notes" if path.suffix == ".html" else str(path), err=True)
     if as_json:
-        versus_json = {"versus": dataclasses.asdict(scored.significance)} if scored.significance else {}
-        typer.echo(json.dumps(scored.result.summary() | versus_json, ensure_ascii=False, indent=1))
+        found = scored.result.summary()
+        if scored.significance:
+            found["versus"] = dataclasses.asdict(scored.significance)
+        if divisions:
+            found["by"] = {t.name: {row.name: row.to_json() for row in t.rows} for t in divided}
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
         return
-    console = Console()
-    for table in tables(scored.result):
-        console.print(table)
+    terminal = console()
+    for table in (*tables(scored.result), *(subgroup_table(t, scored.result.metric) for t in divided)):
+        terminal.print(table)
     if test := scored.significance:
-        console.print(f"micro F1 {test.difference:+.4f} against {versus}, p = {test.p:.4f} ({test.samples} randomisations)", markup=False)
+        terminal.print(f"micro F1 {test.difference:+.4f} against {versus}, p = {test.p:.4f} ({test.samples} randomisations)", markup=False)
+
+
+def _names(listed: str | None) -> list[str] | None:
+    return None if listed is None else [name.strip() for name in listed.split(",") if name.strip()]

@@ -34,7 +34,7 @@ def compare_systems(name: str, first: Mapping[str, Result], second: Mapping[str,
     """
     tests, labels = {}, {}
     for metric in first.keys() & second.keys():
-        a, b = _same_labels(first[metric], second[metric])
+        a, b = same_labels(first[metric], second[metric])
         tests[metric] = tuple(compare(a, b, measure=measure, seed=seed) for measure in MEASURES)
         labels[metric] = _label_tests(a, b, seed)
     return Comparison(name, second, tests, labels)
@@ -53,7 +53,7 @@ def holm(ps: Mapping[str, float]) -> dict[str, float]:
     return adjusted
 
 
-def _same_labels(a: Result, b: Result) -> tuple[Result, Result]:
+def same_labels(a: Result, b: Result) -> tuple[Result, Result]:
     """Both results over the labels of either: a label that one system never gave has no counts of its own."""
     labels = tuple(sorted({*a.labels, *b.labels}))
     return a.model_copy(update={"labels": labels}), b.model_copy(update={"labels": labels})

@@ -11,19 +11,22 @@ Beside what a run writes (``medllm.runs.directory``), OUT gets::
 So ``medllm score --gold jsonl:OUT/gold.jsonl --pred jsonl:OUT`` scores the run again without a model.
 """
 
+import datetime
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from medllm.document import Extraction
 from medllm.engines import EngineOptions
+from medllm.errors import InputError
+from medllm.evaluation.before import check
 from medllm.evaluation.from_files import OFFICIAL
 from medllm.evaluation.gold import Gold
 from medllm.evaluation.official.result import OfficialResult
 from medllm.evaluation.report import Options, Report, make_report, write_html, write_markdown
-from medllm.evaluation.suite import Suite
+from medllm.evaluation.suite import ALL, Suite
 from medllm.formats import jsonl, registry
 from medllm.formats.files import open_private, private_folder
 from medllm.pipeline import CHUNK_TOKENS, Extractor
@@ -58,8 +61,10 @@ async def evaluate(
 ) -> Evaluation:
     """Read the notes that OUT does not hold yet, score all of gold's, and write results and reports into OUT.
 
-    Raises what the run directory, the scores and the writers raise.
+    Labels of ``options`` that neither side has in these notes get no row. Raises what ``before.check`` raises, before the first note is
+    read, and what the run directory, the scores and the writers raise.
     """
+    check(suite, extractor.schema, gold.notes, versus[1] if versus else None)
     settings = configuration(extractor)
     directory = RunDirectory(out, extractor.schema, settings, fresh=fresh)
     try:
@@ -69,23 +74,16 @@ async def evaluate(
     jsonl.write(out / GOLD, gold.notes.values())
     pred = {x.note.id: x for x in jsonl.read(out / EXTRACTIONS, extractor.schema) if x.note.id in gold.notes}
     official = score_officially(suite, gold.notes, pred, out) if suite.official else None
-    facts = [
-        ("data", f"{suite.name}, {suite.corpus.format}"),
-        ("model", str(settings["model"])),
-        ("engine", str(settings["engine"])),
-        ("schema", extractor.schema.name),
-        ("medllm", str(settings["medllm"])),
-        *([("not read", f"{result.ledger} entries in the ledger")] if result.ledger else []),
-    ]
     report = make_report(
         gold.notes,
         pred,
-        options,
+        replace(options, labels=_occurring(options.labels, gold.notes, pred, versus[1] if versus else {})),
         title=f"{suite.name}: {Path(str(settings['model'])).name}",
-        facts=facts,
+        facts=_facts(suite, gold, settings, result.ledger),
         versus=versus,
         problems=gold.problems,
         official=official,
+        methods=_methods(suite, gold, settings),
     )
     _write(suite, gold, settings, report, official, out)
     return Evaluation(result, report, official)
@@ -131,6 +129,44 @@ def score_officially(suite: Suite, gold: Mapping[str, Extraction], pred: Mapping
         finally:
             writer.close()
     return OFFICIAL[suite.official](out / "official" / "gold", out / "official" / "pred")
+
+
+def _facts(suite: Suite, gold: Gold, settings: Mapping[str, Any], ledger: int) -> list[tuple[str, str]]:
+    split = "" if gold.split == ALL else f", {gold.split}"
+    return [
+        ("data", f"{suite.name}{split} ({suite.corpus.format})"),
+        ("model", str(settings["model"])),
+        ("engine", str(settings["engine"])),
+        ("schema", str(settings["schema"]["name"])),
+        ("medllm", str(settings["medllm"])),
+        ("date", datetime.datetime.now(datetime.UTC).date().isoformat()),
+        *([("not read", f"{ledger} entries in the ledger")] if ledger else []),
+    ]
+
+
+def _methods(suite: Suite, gold: Gold, settings: Mapping[str, Any]) -> list[str]:
+    """Data and system, for a methods section."""
+    which = "all notes" if gold.split == ALL else f"the part {gold.split!r}"
+    mentions = sum(len(extraction.entities) for extraction in gold.notes.values())
+    asked = "mentions and relations" if settings["relations"] else "mentions"
+    return [
+        f"Data: {suite.name}, {which}: {len(gold.notes):,} notes with {mentions:,} mentions. {suite.about} {suite.source}".strip(),
+        f"System: medllm {settings['medllm']} asked {settings['model']} (SHA-256 {str(settings['model_sha256'])[:12]}…, engine "
+        f"{settings['engine']}) for {asked} of the schema {settings['schema']['name']!r}, in chunks of "
+        f"{settings['chunk_tokens']} tokens (layout {settings['layout']!r}, temperature 0).",
+    ]
+
+
+def _occurring(labels: tuple[str, ...] | None, *sides: Mapping[str, Extraction]) -> tuple[str, ...] | None:
+    """The labels that a mention of any side has: in a few notes not every label occurs."""
+    if labels is None:
+        return None
+    found = {e.label for side in sides for extraction in side.values() for e in extraction.entities}
+    if kept := tuple(label for label in labels if label in found):
+        return kept
+    raise InputError(
+        f"neither gold nor the predictions have a mention of {', '.join(labels)}", hint="read more notes, or score other labels"
+    )
 
 
 def _write(suite: Suite, gold: Gold, settings: Mapping[str, Any], report: Report, official: OfficialResult | None, out: Path) -> None:

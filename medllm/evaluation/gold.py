@@ -10,7 +10,7 @@ from medllm.document import Extraction
 from medllm.errors import FormatError, InputError, UsageError
 from medllm.evaluation.suite import ALL, Corpus, Suite
 from medllm.formats import labelmap
-from medllm.formats.base import Parsed
+from medllm.formats.base import Parsed, Problem
 from medllm.formats.registry import reader
 from medllm.schema import Schema
 
@@ -20,42 +20,54 @@ VARIABLE = "MEDLLM_DATA"
 
 @dataclass(frozen=True)
 class Gold:
-    """Gold extractions by note id in the classes of the pack, and what was wrong with the files."""
+    """Gold extractions by note id in the classes of the pack, what was wrong with the files, and which split was read."""
 
     notes: Mapping[str, Extraction]
     problems: tuple[str, ...]
     path: Path
+    split: str = ALL
 
 
 def read_gold(suite: Suite, schema: Schema, *, data: Path | None = None, split: str | None = None, limit: int | None = None) -> Gold:
     """Read the gold standard. ``data`` holds the corpus, or is its folder; else the environment variable names the folder of corpora.
 
-    ``split`` is one of the suite's, or ``all``; ``limit`` takes the first notes. Raises InputError where there is no such
-    corpus or note, UsageError for an unknown split, and what the reader and the label map raise.
+    ``split`` is one of the suite's, or ``all``; ``limit`` takes the first notes. A note without its annotation file is not gold: it
+    is left out, and told among the problems. Raises InputError where there is no such corpus or note, and for labels that the
+    pack lacks where the suite has no label map; UsageError for an unknown split, and what the reader and the label map raise.
     """
     path = find(suite.corpus, data)
     wanted, problems = _listed(suite), list[str]()
     patterns = _patterns(suite.corpus, split)
     rules = None if suite.label_map is None else labelmap.load(suite.file(suite.label_map))
     found: dict[str, Extraction] = {}
+    unknown: list[Problem] = []
     for parsed in _read(suite.corpus, path, None if rules else schema):
         note_id = parsed.extraction.note.id
         if (wanted is not None and note_id not in wanted) or not _in_split(path, note_id, patterns):
             continue
         if note_id in found:
             raise InputError(f"{path}: the note {note_id!r} is there twice", hint="scores are by note: keep one of them")
+        unannotated = any(problem.kind == "missing-file" for problem in parsed.problems)
+        problems += (f"{problem}{'; the note is not scored' if unannotated else ''}" for problem in parsed.problems)
+        if unannotated:
+            continue
+        unknown += [problem for problem in parsed.problems if problem.kind == "unknown-label"]
         found[note_id] = labelmap.apply(parsed.extraction, rules, schema) if rules else parsed.extraction
-        problems += map(str, parsed.problems)
         if limit is not None and len(found) == limit:
             break
+    if unknown:
+        raise InputError(
+            f"{len(unknown)} gold mentions have labels that the pack {schema.name!r} lacks, the first: {unknown[0]}",
+            hint="--label-map FILE.toml says what becomes of them (medllm.formats.labelmap); --schema names another pack",
+        )
     if wanted is not None and limit is None and (missing := sorted(wanted - found.keys())):
         raise InputError(f"{path}: {len(missing)} listed notes are not there, such as {missing[0]!r}", hint="is it the right corpus?")
     if not found:
         raise InputError(
-            f"{path}: no note of the split {split or suite.corpus.split!r} ({', '.join(patterns)})",
+            f"{path}: no annotated note of the split {split or suite.corpus.split!r} ({', '.join(patterns)})",
             hint="is it the right folder? --split all takes every note",
         )
-    return Gold(found, tuple(problems), path)
+    return Gold(found, tuple(problems), path, split or suite.corpus.split)
 
 
 def read_training_texts(suite: Suite, schema: Schema, *, data: Path | None = None) -> frozenset[str] | None:

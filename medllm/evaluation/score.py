@@ -45,7 +45,7 @@ def score(
     count = find_metric(metric)
     predicted = checked_notes(gold, pred, allow_missing=allow_missing)
     if labels is not None and metric.startswith("span"):
-        gold, predicted = _only(gold, labels), _only(predicted, labels)
+        gold, predicted = mentions_of(gold, labels), mentions_of(predicted, labels)
     notes = {note_id: count(extraction, predicted[note_id]) for note_id, extraction in sorted(gold.items())}
     found = {label for counts in notes.values() for label in counts}
     in_gold = {label for counts in notes.values() for label, c in counts.items() if c.gold}
@@ -53,7 +53,7 @@ def score(
         if (extra := sorted(found - in_gold)) and not metric.startswith("attribute"):
             raise UsageError(
                 f"predicted labels that gold does not have: {_some(extra)}",
-                hint=f"gold has {_some(sorted(in_gold)) or 'none'}; rename them, or name the labels that count with labels=",
+                hint=f"gold has {_some(sorted(in_gold)) or 'none'}; rename them, or name the labels that count (--labels, labels=)",
             )
         chosen = sorted(found)
     else:
@@ -80,7 +80,8 @@ def checked_notes(gold: Mapping[str, Extraction], pred: Mapping[str, Extraction]
         raise InputError("there are no gold notes", hint="is the path right, and does its format fit?")
     if extra := sorted(pred.keys() - gold.keys()):
         raise InputError(
-            f"{len(extra)} predicted notes are not in gold: {_some(extra)}", hint="note ids must agree; leave out what gold does not judge"
+            f"{len(extra)} predicted notes are not in gold: {_some(extra)}",
+            hint=f"note ids must agree (gold has {_some(sorted(gold)[:1])}); leave out what gold does not judge",
         )
     missing = sorted(gold.keys() - pred.keys())
     if missing and not allow_missing:
@@ -101,7 +102,8 @@ def checked_notes(gold: Mapping[str, Extraction], pred: Mapping[str, Extraction]
     return {**{note_id: Extraction(note=gold[note_id].note) for note_id in missing}, **pred}
 
 
-def _only(notes: Mapping[str, Extraction], labels: Collection[str]) -> dict[str, Extraction]:
+def mentions_of(notes: Mapping[str, Extraction], labels: Collection[str]) -> dict[str, Extraction]:
+    """The notes with the mentions of these labels, and without relations."""
     return {note_id: Extraction(note=e.note, entities=tuple(m for m in e.entities if m.label in labels)) for note_id, e in notes.items()}
 
 

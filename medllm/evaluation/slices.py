@@ -81,11 +81,15 @@ _SCRIPT_SAMPLE = 2000
 # --- note keys -------------------------------------------------------------------------------------------------------
 
 
-def meta(field: str, edges: Sequence[float] = ()) -> NoteKey:
-    """By a field of ``Note.meta`` (``language``, ``sex``, ``note_type``), in buckets where ``edges`` are given (``age``)."""
+def meta(field: str, edges: Sequence[float] = (), *, also: Sequence[str] = ()) -> NoteKey:
+    """By a field of ``Note.meta`` (``language``, ``sex``, ``note_type``), in buckets where ``edges`` are given (``age``).
+
+    The names of fields are compared without case; the first of ``field`` and ``also`` that the note has counts.
+    """
 
     def key(note: Note) -> str | None:
-        value = note.meta.get(field)
+        given = {name.casefold(): value for name, value in note.meta.items()}
+        value = next((given[name.casefold()] for name in (field, *also) if given.get(name.casefold())), None)
         if value is None or not edges:
             return value
         try:
@@ -102,8 +106,15 @@ def note_length(edges: Sequence[float] = (1000, 5000, 20000)) -> NoteKey:
 
 
 def patient_sex() -> NoteKey:
-    """By the sex of the patient: the field ``sex`` of the note's meta, else what its text tells."""
-    return lambda note: note.meta.get("sex") or patient_of(note.text).sex
+    """By the sex of the patient: the field ``sex`` or ``gender`` of the note's meta, else what its text tells."""
+    given = meta("sex", also=["gender"])
+    names = {"f": "female", "m": "male"}
+
+    def key(note: Note) -> str | None:
+        value = given(note)
+        return patient_of(note.text).sex if value is None else names.get(value.casefold(), value.casefold())
+
+    return key
 
 
 def patient_age(edges: Sequence[float] = (18, 40, 65)) -> NoteKey:
@@ -119,9 +130,15 @@ def patient_age(edges: Sequence[float] = (18, 40, 65)) -> NoteKey:
     return key
 
 
+def note_type() -> NoteKey:
+    """By the field ``note_type`` (MIMIC-IV) or ``CATEGORY`` (MIMIC-III) of the note's meta."""
+    return meta("note_type", also=["category"])
+
+
 def language() -> NoteKey:
     """By the field ``language`` of the note's meta, else by the script that most of its letters belong to (``Latin``, ``CJK``)."""
-    return lambda note: note.meta.get("language") or _script(note.text)
+    given = meta("language")
+    return lambda note: given(note) or _script(note.text)
 
 
 # --- mention keys ----------------------------------------------------------------------------------------------------

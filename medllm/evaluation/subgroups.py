@@ -6,7 +6,7 @@ mention-length  words of the mention
 seen            whether the mention's text is among the training mentions (only where these are given)
 shape           continuous or discontinuous
 note-length     characters of the note
-note-type       the field ``note_type`` of the note's meta
+note-type       the field ``note_type`` or ``CATEGORY`` of the note's meta
 language        the field ``language`` of the note's meta, else the script of its letters
 sex, age        of the patient: fields of the note's meta, else what the text tells (``medllm.text.patient``)
 =============== ==================================================================================================
@@ -17,6 +17,7 @@ What a key cannot place is left out of the table and counted.
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any, get_args
 
 from medllm.document import Extraction
 from medllm.errors import UsageError
@@ -40,6 +41,13 @@ class Subgroup:
     notes: int
     counts: Counts
     intervals: Intervals | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The row as ``medllm score --json`` prints it."""
+        shown: dict[str, Any] = {"notes": self.notes, "gold": self.counts.gold, "pred": self.counts.pred, **self.counts.scores.to_json()}
+        if self.intervals:
+            shown["intervals"] = {measure: [i.low, i.high] for measure, i in self.intervals.items()}
+        return shown
 
 
 @dataclass(frozen=True)
@@ -79,13 +87,14 @@ _KINDS: dict[str, _Kind] = {
     "mention-length": _Kind("Mention length, words", mention=slices.mention_length(MENTION_WORDS), names=_ranges(MENTION_WORDS, "1")),
     "shape": _Kind("Shape of the mention", mention=slices.shape()),
     "note-length": _Kind("Note length, characters", note=slices.note_length(NOTE_CHARACTERS), names=_ranges(NOTE_CHARACTERS)),
-    "note-type": _Kind("Type of note", note=slices.meta("note_type")),
+    "note-type": _Kind("Type of note", note=slices.note_type()),
     "language": _Kind("Language or script", note=slices.language()),
     "sex": _Kind("Sex of the patient", note=slices.patient_sex()),
     "age": _Kind("Age of the patient, years", note=slices.patient_age(AGES), names=_ranges(AGES)),
 }
-_SEEN = "seen"
-SUBGROUPS = (*_KINDS, _SEEN)
+SEEN = "seen"
+"""Whether a mention's text is among the training mentions, which have to be given."""
+SUBGROUPS = (*_KINDS, SEEN)
 """The names there are."""
 
 
@@ -93,24 +102,29 @@ def subgroup_tables(
     gold: Mapping[str, Extraction],
     pred: Mapping[str, Extraction],
     names: Iterable[str] = SUBGROUPS,
-    criterion: Criterion = "exact",
+    metric: str = "exact",
     *,
+    labels: Collection[str] | None = None,
     training: Collection[str] | None = None,
     samples: int = 0,
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[SubgroupTable, ...]:
-    """The tables of these names over mentions, under a criterion of ``matching``; those with fewer than two rows are left out.
+    """The tables of these names under a metric of ``metrics``; those with fewer than two rows are left out.
 
-    ``training`` holds the texts of the training mentions; without it there is no table ``seen``. Intervals are drawn over the
-    notes of each row if ``samples`` is not 0. Raises UsageError for an unknown name.
+    ``labels`` are those whose counts are summed, all otherwise. ``training`` holds the texts of the training mentions; without it there
+    is no table ``seen``. Intervals are drawn over the notes of each row if ``samples`` is not 0. Raises UsageError for an unknown name,
+    and for a division of mentions under a metric that does not match mentions.
     """
-    found, total = [], micro(slices.by_note(gold, pred, lambda _: "", criterion)[""])
+    found, total = [], micro(_counted(slices.by_note(gold, pred, lambda _: "", metric)[""], labels))
     for name in names:
         kind = _kind(name, training)
         if kind is None:
             continue
-        groups = _groups(gold, pred, kind, criterion)
+        groups = {
+            row: {note_id: _counted(counts, labels) for note_id, counts in notes.items()}
+            for row, notes in _groups(gold, pred, name, kind, metric).items()
+        }
         table = _table(name, kind, groups, total, lambda notes: _intervals(notes, samples, level, seed))
         if len(table.rows) > 1:
             found.append(table)
@@ -118,18 +132,28 @@ def subgroup_tables(
 
 
 def _kind(name: str, training: Collection[str] | None) -> _Kind | None:
-    if name == _SEEN:
+    if name == SEEN:
         return None if training is None else _Kind("Mention text in training", mention=slices.seen(training))
     if name not in _KINDS:
         raise UsageError(f"there is no slice {name!r}", hint=f"one of {', '.join(SUBGROUPS)}")
     return _KINDS[name]
 
 
-def _groups(gold: Mapping[str, Extraction], pred: Mapping[str, Extraction], kind: _Kind, criterion: Criterion) -> SlicesByNote:
-    if kind.mention is not None:
-        return slices.mentions_by_note(gold, pred, kind.mention, criterion)
-    assert kind.note is not None
-    return slices.notes_by_note(gold, pred, kind.note, criterion)
+def _counted(counts: Mapping[str, Counts], labels: Collection[str] | None) -> dict[str, Counts]:
+    return {label: c for label, c in counts.items() if labels is None or label in labels}
+
+
+def _groups(gold: Mapping[str, Extraction], pred: Mapping[str, Extraction], name: str, kind: _Kind, metric: str) -> SlicesByNote:
+    if kind.note is not None:
+        return slices.notes_by_note(gold, pred, kind.note, metric)
+    assert kind.mention is not None
+    for criterion in get_args(Criterion):
+        if criterion == metric:
+            return slices.mentions_by_note(gold, pred, kind.mention, criterion)
+    raise UsageError(
+        f"{metric} cannot be divided by {name}, which divides mentions",
+        hint=f"{', '.join(n for n, k in _KINDS.items() if k.note)} divide notes; {', '.join(get_args(Criterion))} are by mention",
+    )
 
 
 def _table(

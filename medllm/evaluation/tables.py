@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from medllm.evaluation.official.result import OfficialResult, Table
 from medllm.evaluation.result import Result
+from medllm.evaluation.subgroups import SubgroupTable
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table as RichTable
 
 SCORES = ("precision", "recall", "f1")
+_WIDTH = 160
 
 
 def tables(result: Result | OfficialResult) -> "list[RichTable]":
@@ -20,7 +23,26 @@ def tables(result: Result | OfficialResult) -> "list[RichTable]":
     return [_own(result)]
 
 
-def render(result: Result | OfficialResult, *, width: int = 160) -> str:
+def subgroup_table(source: SubgroupTable, metric: str) -> "RichTable":
+    """One division of a score into subgroups as a rich table."""
+    left_out = f", {source.left_out} items in no group" if source.left_out else ""
+    table = _new(f"{metric} by {source.title.lower()}{left_out}", source.title.lower(), "notes", "gold", "pred", *SCORES)
+    for row in source.rows:
+        counted = [str(n) for n in (row.notes, row.counts.gold, row.counts.pred)]
+        table.add_row(row.name, *counted, *_scores(row.counts.scores.to_json(), row.intervals))
+    return table
+
+
+def console() -> "Console":
+    """Standard output; where it is no terminal, wide enough that no figure is broken over lines."""
+    import sys
+
+    from rich.console import Console
+
+    return Console() if sys.stdout.isatty() else Console(width=_WIDTH)
+
+
+def render(result: Result | OfficialResult, *, width: int = _WIDTH) -> str:
     """The tables as plain text."""
     from rich.console import Console
 
@@ -47,7 +69,7 @@ def _official(result: OfficialResult, source: Table) -> "RichTable":
     counted = list(dict.fromkeys(name for row in source.rows for name in row.counts))
     spread = ["sd (p)", "sd (r)"] if any(row.spread for row in source.rows) else []
     facts = "".join(f", {name.replace('_', ' ')} {_number(value)}" for name, value in source.facts.items())
-    table = _new(f"{result.metric}: {source.name}{facts}", "row", *counted, *SCORES, *spread)
+    table = _new(f"{result.metric}: {source.heading}{facts}", "row", *counted, *SCORES, *spread)
     digits = 2 if source.unit == "percent" else 4
     for row in source.rows:
         numbers = [row.precision, row.recall, row.f1, *(row.spread or ())]
@@ -59,7 +81,7 @@ def _new(title: str, first: str, *others: str) -> "RichTable":
     from rich.table import Table as RichTable
 
     table = RichTable(title=title, title_justify="left")
-    table.add_column(first)
+    table.add_column(first, no_wrap=True)
     for name in others:
         table.add_column(name, justify="right")
     return table

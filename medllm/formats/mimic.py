@@ -3,10 +3,15 @@
 Johnson et al. 2016, Sci Data 3:160035; Johnson et al. 2023, PhysioNet, doi:10.13026/1n74-ne17. There are no annotations: each row is a
 note without mentions, with the id ``TABLE/ROW_ID`` (MIMIC-III) or ``TABLE/note_id`` (MIMIC-IV), and its other columns as ``meta``; rows
 that MIMIC-III marks as errors have ``ISERROR`` there. A row that cannot be read is a problem, and its neighbours are kept.
+
+Written is a table a file, ``TABLE.csv``, in the columns of its release, or one file where the path ends in ``.csv``. Not held: mentions and
+relations (``Writer.left_out`` counts them), and what ``meta`` has under other names than the columns'.
 """
 
+import csv
 import gzip
-from collections.abc import Iterator
+import io
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -14,7 +19,7 @@ from medllm.document import Extraction, Note
 from medllm.errors import FormatError
 from medllm.formats.base import Parsed, Problem
 from medllm.formats.collecting import attach
-from medllm.formats.corpus_files import below, clean, stem
+from medllm.formats.corpus_files import OneFile, below, clean, stem
 from medllm.formats.decoding import Refusal, check_text
 from medllm.formats.inputs import MAX_CHARS
 from medllm.formats.rows import BadRow, csv_rows
@@ -22,6 +27,11 @@ from medllm.schema import Schema
 
 TABLES = ("noteevents", "discharge", "radiology")
 ENDINGS = (".csv.gz", ".csv")
+
+EVENTS = ("ROW_ID", "SUBJECT_ID", "HADM_ID", "CHARTDATE", "CHARTTIME", "STORETIME", "CATEGORY", "DESCRIPTION", "CGID", "ISERROR", "TEXT")
+"""The columns of ``NOTEEVENTS``."""
+NOTES = ("note_id", "subject_id", "hadm_id", "note_type", "note_seq", "charttime", "storetime", "text")
+"""The columns of MIMIC-IV-Note's ``discharge`` and ``radiology``."""
 
 _COLUMNS = (("ROW_ID", "TEXT"), ("note_id", "text"))
 _RECORD = 2 * MAX_CHARS
@@ -36,6 +46,46 @@ def read(path: Path, schema: Schema | None = None) -> Iterator[Parsed]:
             raise FormatError("no note table in this folder", path=str(path), hint=f"one of {', '.join(TABLES)}, as .csv or .csv.gz")
     for file in files:
         yield from attach(_read(file))
+
+
+class Writer:
+    """Writes note tables; rows keep the order in which notes come."""
+
+    def __init__(self, path: Path, schema: Schema | None = None) -> None:
+        self._path = path
+        self._files: dict[str, OneFile] = {}
+        self.left_out = 0
+
+    def write(self, extraction: Extraction) -> None:
+        """Add the row of a note. Raises FormatError."""
+        self.left_out += len(extraction.entities) + len(extraction.relations)
+        table, slash, row_id = extraction.note.id.rpartition("/")
+        table = table if slash else TABLES[0].upper()
+        columns = EVENTS if table.rpartition("/")[2].lower() == TABLES[0] else NOTES
+        known = {name: extraction.note.meta.get(name, "") for name in columns[1:-1]}
+        file = self._file(table, columns)
+        file.add(_line([row_id, *known.values(), extraction.note.text]))
+
+    def close(self) -> None:
+        """Close the files. Raises FormatError."""
+        for file in self._files.values():
+            file.close()
+
+    def _file(self, table: str, columns: tuple[str, ...]) -> OneFile:
+        single = self._path.name.lower().endswith(".csv")
+        if single and self._files and table not in self._files:
+            raise FormatError("the notes are of several tables", path=str(self._path), hint="name a folder: each table gets its file")
+        if table not in self._files:
+            path = self._path if single else self._path / f"{table}.csv"
+            self._files[table] = OneFile(path, (".csv",), path.name)
+            self._files[table].add(_line(columns))
+        return self._files[table]
+
+
+def _line(cells: Iterable[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(list(cells))
+    return line.getvalue()
 
 
 def _read(path: Path) -> Iterator[Parsed | Problem]:

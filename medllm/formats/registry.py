@@ -82,6 +82,7 @@ WRITERS: Mapping[str, WriterFactory] = {
     "inline": inline.Writer,
     "jsonl": jsonl.Writer,
     "medmentions": medmentions.Writer,
+    "mimic": mimic.Writer,
     "n2c2-2018": n2c2.Writer2018,
     "n2c2-2022": n2c2.Writer2022,
     "parquet": table.ParquetWriter,

@@ -38,6 +38,7 @@ def hand_out(root: Path) -> Path:
         train / "concept" / "record-1.con": 'c="chest pain" 1:2 1:3||t="problem"\n',
         train / "ast" / "record-1.ast": 'c="chest pain" 1:2 1:3||t="problem"||a="present"\n',
         train / "rel" / "record-1.rel": "",
+        train / "unannotated" / "9001.txt": "Some cough .\n",
     }
     for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)

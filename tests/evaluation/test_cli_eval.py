@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 import medllm.pipeline
 from medllm.cli.eval import evaluate
 from medllm.cli.score import score
-from medllm.errors import RunError, UsageError
+from medllm.errors import MedllmError, RunError, UsageError
+from medllm.evaluation.result import Result
 from tests.evaluation.i2b2 import READER, hand_out
 from tests.scripted import Scripted
 
@@ -34,6 +35,36 @@ def medllm_(*words: object) -> str:
     return result.stdout
 
 
+def counts(out: Path, metric: str) -> tuple[int, int, int]:
+    """Hits, spurious and missed items of a saved result."""
+    total = Result.load(out / "scores" / f"{metric}.json").micro
+    return total.tp, total.fp, total.fn
+
+
+def test_i2b2_2010_on_the_folders_as_they_are_handed_out(tmp_path: Path, engine: Scripted) -> None:
+    data, out = hand_out(tmp_path / "data"), tmp_path / "out"
+    printed = medllm_("eval", "i2b2-2010", "--data", data, "-o", out, "--bootstrap", "20")
+    assert "exact, 1 notes" in printed
+    summary = json.loads((out / "evaluation.json").read_text())
+    assert summary["suite"]["name"] == "i2b2-2010"
+    assert (summary["scores"]["exact"]["micro"]["f1"], summary["scores"]["overlap"]["micro"]["f1"]) == (0.75, 1)
+    assert summary["scores"]["attribute-matched:assertion"]["micro"]["recall"] == 1
+    # Aspirin is related to both problems near it: to the fever of the line before, and to "pain", which is not gold's "his pain".
+    assert counts(out, "relations") == (0, 2, 1)
+    assert counts(out, "relations-given") == (0, 1, 0)
+    assert summary["official"]["micro"]["f1"] == pytest.approx(0.75)
+    last = {name: t["rows"][-1] for name, t in summary["official"]["tables"].items()}
+    official = {name: (last[name]["tp"], last[name]["fp"], last[name]["fn"]) for name in ("1.1", "2.1", "3.1")}
+    assert official == {"1.1": (3, 1, 1), "2.1": (2, 1, 1), "3.1": (0, 2, 1)}  # concepts, assertions, relations
+    assert {p.name for p in out.iterdir()} >= {"extractions.jsonl", "run.json", "gold.jsonl", "scores", "report.html", "report.md"}
+    for said in ("the part 'test': 1 notes with 4 mentions", "Uzuner et al. 2011", "asked scripted-1", "i2b2compare", "3.1 relations"):
+        assert said in (out / "report.md").read_text()
+    assert "his pain" in (out / "report.html").read_text()
+    assert "his pain" not in (out / "report.md").read_text()
+    for name in ("report.html", "gold.jsonl", "evaluation.json"):
+        assert (out / name).stat().st_mode & 0o077 == 0, name
+
+
 def test_a_second_time_the_model_is_not_asked(tmp_path: Path, engine: Scripted) -> None:
     data, out = hand_out(tmp_path / "data"), tmp_path / "out"
     first = medllm_("eval", "i2b2-2010", "--data", data, "-o", out, "--bootstrap", "0")
@@ -54,6 +85,57 @@ def test_a_run_is_scored_again_without_a_model(tmp_path: Path, engine: Scripted)
     again = medllm_("score", "--gold", f"jsonl:{out}/gold.jsonl", "--pred", f"jsonl:{out}", "--json", "--report", tmp_path / "r.html")
     assert json.loads(again) == found
     assert "Every disagreement" in (tmp_path / "r.html").read_text()
+
+
+def test_a_gold_standard_without_a_suite(tmp_path: Path, engine: Scripted) -> None:
+    data, out = hand_out(tmp_path / "data"), tmp_path / "out"
+    gold = f"i2b2-2010:{data}"
+    medllm_("eval", "--gold", gold, "--schema", "i2b2-2010", "--labels", "problem", "--bootstrap", "0", "-o", out, "--no-relations")
+    assert json.loads((out / "evaluation.json").read_text())["notes"] == 2
+    assert list(json.loads((out / "evaluation.json").read_text())["scores"]["exact"]["labels"]) == ["problem"]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ((), "asks for test, and gold has no mention of it"),
+        (("--labels", "problem,tests"), "no labels tests"),
+        (("--labels", "problem", "--metric", "exakt"), "no metric 'exakt'"),
+        (("--labels", "problem", "--bootstrap", "1"), "no interval from 1 sample"),
+        (
+            ("--labels", "problem", "--versus", "i2b2-2010:{data}/concept_assertion_relation_training_data"),
+            "1 predicted notes are not in gold",
+        ),
+    ],
+)
+def test_what_is_wrong_from_the_start_is_told_before_a_note_is_read(
+    tmp_path: Path, engine: Scripted, more: tuple[str, ...], said: str
+) -> None:
+    data = hand_out(tmp_path / "data")
+    with pytest.raises(MedllmError, match=said) as error:
+        medllm_(
+            "eval", "--gold", f"i2b2-2010:{data}", "--schema", "i2b2-2010", "-o", tmp_path / "out", *(w.format(data=data) for w in more)
+        )
+    assert error.value.hint
+    assert not engine.calls
+
+
+def test_a_report_that_could_not_be_drawn_is_told_before_a_note_is_read(
+    tmp_path: Path, engine: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medllm.evaluation.before.find_spec", lambda _: None)
+    with pytest.raises(UsageError, match="matplotlib is not installed") as error:
+        medllm_("eval", "i2b2-2010", "--data", hand_out(tmp_path / "data"), "-o", tmp_path / "out")
+    assert "medllm[eval]" in error.value.hint
+    assert not engine.calls
+
+
+def test_a_suites_label_that_no_note_has_is_no_error(tmp_path: Path, engine: Scripted) -> None:
+    data, out = hand_out(tmp_path / "data"), tmp_path / "out"
+    (data / "reference_standard_for_test_data" / "concepts" / "0001.con").write_text('c="chest pain" 1:2 1:3||t="problem"\n')
+    medllm_("eval", "i2b2-2010", "--data", data, "-o", out, "--bootstrap", "20")
+    rows = Result.load(out / "scores" / "exact.json").counts
+    assert {label: (c.tp, c.fp, c.fn) for label, c in rows.items()} == {"problem": (1, 2, 0), "treatment": (0, 1, 0)}
 
 
 def test_another_system_beside_it(tmp_path: Path, engine: Scripted) -> None:

@@ -55,6 +55,44 @@ def test_a_second_system(files: Path) -> None:
     assert "p = " in run(files, "--versus", f"brat:{files}/other")[0]
 
 
+def test_a_second_system_that_never_gives_a_value(files: Path) -> None:
+    values = "A1\tnegated T1 no\nA2\tnegated T2 yes\n"
+    for side, given in (("gold", values), ("pred", values), ("other", "A1\tnegated T1 no\n")):
+        for name in ("n1", "n2"):
+            path = files / side / f"{name}.ann"
+            path.write_text(path.read_text() + given)
+    test = json.loads(run(files, "--json", "-m", "attribute:negated", "--versus", f"brat:{files}/other")[0])["versus"]
+    assert test["difference"] == pytest.approx(1 - 0)
+
+
+def test_divided(files: Path) -> None:
+    (files / "gold" / "n1.txt").write_text(woman := "A woman. " + TEXT)
+    (files / "pred" / "n1.txt").write_text(woman)
+    (files / "gold" / "n1.ann").write_text("T1\tDrug 9 18\tMetformin\nT2\tADE 37 46\tmild rash\n")
+    (files / "pred" / "n1.ann").write_text("T1\tDrug 9 18\tMetformin\nT2\tADE 42 46\trash\n")
+    out, err = run(files, "--json", "--by", "mention-length, sex", "--bootstrap", "20")
+    found = json.loads(out)["by"]
+    assert "not divided by sex" in err
+    assert list(found) == ["mention-length"]  # one note tells no sex, so that there is one group only
+    assert {name: (row["gold"], row["pred"], row["recall"]) for name, row in found["mention-length"].items()} == {
+        "1": (3, 5, 1.0),
+        "2": (2, 0, 0.0),
+    }
+    assert set(found["mention-length"]["1"]["intervals"]) == {"precision", "recall", "f1"}
+    seen = json.loads(run(files, "--json", "--by", "seen", "--train", f"brat:{files}/other", "--labels", "ADE")[0])["by"]["seen"]
+    assert {name: (row["gold"], row["pred"]) for name, row in seen.items()} == {"seen": (1, 1), "unseen": (2, 2)}
+    out, _ = run(files, "--by", "note-length,mention-length")
+    assert "exact by mention length, words" in out
+    for options, said in (
+        (["--by", "mood"], "no slice 'mood'"),
+        (["--by", "seen"], "seen and unseen in what"),
+        (["--by", "section", "-m", "token"], "token cannot be divided by section"),
+        (["--by", "sex", "-m", "n2c2-2018"], "cannot be divided"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            run(files, *options)
+
+
 def test_official(files: Path) -> None:
     found = json.loads(run(files, "--json", "--metric", "n2c2-2018")[0])
     assert found["micro"]["f1"] == 1
@@ -64,6 +102,20 @@ def test_official(files: Path) -> None:
         run(files, "-m", "n2c2-2018", "--bootstrap", "10")
     with pytest.raises(UsageError, match="no result file"):
         run(files, "-m", "n2c2-2018", "--output", str(files / "score.json"))
+
+
+def test_a_text_without_annotations_is_no_prediction_and_no_gold(files: Path) -> None:
+    (files / "pred" / "n2.ann").unlink()
+    with pytest.raises(InputError, match="1 gold notes have no prediction: n2"):
+        run(files)
+    out, err = run(files, "--json", "--allow-missing")
+    assert json.loads(out)["micro"]["recall"] == pytest.approx(2 / 6)
+    assert "n2.txt: missing-file" in err
+    (files / "gold" / "n2.ann").unlink()
+    assert json.loads(run(files, "--json")[0])["gold"] == 3
+    (files / "pred" / "n2.ann").write_text(PRED)
+    with pytest.raises(InputError, match="1 predicted notes are not in gold: n2"):
+        run(files)
 
 
 def test_output(files: Path) -> None:

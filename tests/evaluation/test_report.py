@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64encode
+from collections import Counter
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
@@ -96,6 +97,25 @@ def test_counts_equal_the_metrics() -> None:
     assert [c.text for c in confusion_grid(made).rows[0]] == ["drug", "1", "·", "1"]
 
 
+def test_every_disagreement_is_in_the_page_with_its_sentence() -> None:
+    made = report()
+    page = Page(render_html(made))
+    rows = [a for tag, a in page.elements if tag == "li" and str(a.get("id", "")).startswith("e")]
+    # As the two notes above say: four in the first (knee pain, gout, codeine, "No"), three in the second.
+    wanted = {"left edge": 1, "label": 1, "missed": 1, "spurious": 1, "right edge": 1, "both edges": 1, "label and edge": 1}
+    assert Counter(d.kind.value for d in made.errors) == Counter(a["data-kind"] for a in rows) == wanted
+    assert len(rows) == len(made.errors) == 7
+    for number, found in enumerate(made.errors):
+        said = page.items[f"e{number}"]
+        assert found.note_id in said
+        for mention in (found.gold, found.pred):
+            assert mention is None or mention.text in said
+        assert (rows[number]["data-gold"], rows[number]["data-pred"]) == (
+            found.gold.label if found.gold else "",
+            found.pred.label if found.pred else "",
+        )
+
+
 def test_marks_stand_on_the_mentions() -> None:
     for item, found in zip(items(report()), report().errors, strict=True):
         for side, mention in (("gold", found.gold), ("pred", found.pred)):
@@ -181,6 +201,7 @@ def test_markdown_has_the_tables_and_no_text_of_notes() -> None:
     assert "| micro average | 8 | 8 |" in text
     assert "Micro averages of both systems" in text
     assert "## Methods" in text
+    assert "With fewer than 20 notes such intervals are too narrow" in text
     for word in ("knee", "aspirin", "codeine", "gout", "rash"):
         assert word not in text
 

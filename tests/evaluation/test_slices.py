@@ -58,3 +58,14 @@ def test_a_match_counts_in_the_slice_of_its_gold_mention() -> None:
 def test_discontinuous_mentions() -> None:
     gold, pred = {"a": note("a", HISTORY, (5, 9, 15, 19))}, {"a": note("a", HISTORY, (5, 19))}
     assert totals(slices.by_mention(gold, pred, slices.shape())) == {"continuous": (0, 1, 0), "discontinuous": (0, 0, 1)}
+
+
+def test_fields_of_meta_as_other_sources_name_them() -> None:
+    gold = {
+        "a": note("a", HISTORY, (5, 19), GENDER="F", CATEGORY="Discharge summary"),
+        "b": note("b", PLAN, (15, 24), gender="M", note_type="RR"),
+        "c": note("c", PLAN, (15, 24), sex="female", note_type="RR"),
+    }
+    pred = {note_id: note(note_id, gold[note_id].note.text) for note_id in gold}
+    assert totals(slices.by_note(gold, pred, slices.patient_sex())) == {"female": (0, 0, 2), "male": (0, 0, 1)}
+    assert totals(slices.by_note(gold, pred, slices.note_type())) == {"Discharge summary": (0, 0, 1), "RR": (0, 0, 2)}

@@ -152,7 +152,7 @@ def test_no_note_of_the_split(tmp_path: Path) -> None:
     brat(tmp_path / "notes", a="gout")
     corpus = "path: notes, split: test, splits: {test: ['*test/*']}"
     suite = suites.load(write(tmp_path, MINE.replace("path: notes", corpus)))
-    with pytest.raises(InputError, match="no note of the split 'test'") as error:
+    with pytest.raises(InputError, match="no annotated note of the split 'test'") as error:
         read_gold(suite, Schema.load("clinical"), data=tmp_path)
     assert "--split all" in error.value.hint
 
@@ -163,6 +163,24 @@ def test_labels_that_the_map_lacks_are_an_error(tmp_path: Path) -> None:
     suite = suites.load(write(tmp_path, MINE + "label_map: map.toml\n"))
     with pytest.raises(FormatError, match="no entity label 'problem'"):
         read_gold(suite, Schema.load("clinical"), data=tmp_path)
+
+
+def test_labels_that_the_pack_lacks_are_an_error_where_there_is_no_map(tmp_path: Path) -> None:
+    folder = brat(tmp_path / "notes", a="gout", b="rash")
+    (folder / "b.ann").write_text("T1\tSign 0 4\trash\nT2\tproblem 0 4\trash\n")
+    with pytest.raises(InputError, match=r"1 gold mentions have labels .*b\.ann:1: .*'Sign'") as error:
+        read_gold(suites.load(write(tmp_path, MINE)), Schema.load("clinical"), data=tmp_path)
+    assert "--label-map" in error.value.hint
+
+
+def test_a_note_without_its_annotations_is_not_gold(tmp_path: Path) -> None:
+    folder = brat(tmp_path / "notes", a="gout", b="rash")
+    (folder / "b.ann").unlink()
+    found = read_gold(suites.load(write(tmp_path, MINE)), Schema.load("clinical"), data=tmp_path)
+    assert list(found.notes) == ["a"]
+    (told,) = found.problems
+    assert "b.txt: missing-file" in told
+    assert told.endswith("the note is not scored")
 
 
 def test_problems_of_the_files_are_kept(tmp_path: Path) -> None:

@@ -1,9 +1,14 @@
 """ShARe/CLEF pipe files and MIMIC note tables, written for the project."""
 
 import gzip
+import tempfile
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from medllm.document import Extraction, Note, any_entity
 from medllm.errors import FormatError
 from medllm.formats import mimic, share_clef
 from medllm.formats.base import Parsed
@@ -122,3 +127,40 @@ def test_mimic_files_that_cannot_be_read(tmp_path, name, content, message):
         list(mimic.read(tmp_path / name))
     with pytest.raises(FormatError, match="no note table"):
         list(mimic.read(lay(tmp_path / "x", {"labs.csv": "a\n"})))
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["NOTEEVENTS", "discharge", "radiology"]),
+            st.text(st.characters(exclude_categories=("C",)) | st.sampled_from('",\n'), min_size=1),
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+@settings(deadline=None)
+def test_mimic_is_written_and_read_back(rows):
+    notes = [
+        Note(id=f"{table}/{n}", text=text, meta={("CATEGORY" if table == "NOTEEVENTS" else "note_type"): "Discharge, summary"})
+        for n, (table, text) in enumerate(rows)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        writer = mimic.Writer(Path(folder))
+        for note in notes:
+            writer.write(Extraction(note=note))
+        writer.close()
+        parsed = list(mimic.read(Path(folder)))
+    assert not any(p.problems for p in parsed)
+    assert sorted((p.extraction.note for p in parsed), key=lambda n: n.id) == sorted(notes, key=lambda n: n.id)
+
+
+def test_mimic_tells_what_it_does_not_hold(tmp_path):
+    note = Note(id="discharge/1", text="Aspirin.")
+    writer = mimic.Writer(tmp_path / "discharge.csv")
+    writer.write(Extraction(note=note, entities=(any_entity("drug").at(note.text, 0, 7),)))
+    assert writer.left_out == 1
+    with pytest.raises(FormatError, match="several tables"):
+        writer.write(Extraction(note=Note(id="radiology/1", text="x")))
+    writer.close()
+    assert (tmp_path / "discharge.csv").stat().st_mode & 0o077 == 0

@@ -1,23 +1,29 @@
 """Finding and reading the files that official scorers compare: pairs of documents by file name."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from medllm.errors import FormatError, InputError
 
 
-def documents(path: Path, suffix: str) -> dict[str, Path]:
-    """The files with ``suffix`` of a folder, by file name in order; a path that is such a file stands for itself. Raises InputError."""
+def documents(path: Path, suffix: str, folders: Sequence[str] = ()) -> dict[str, Path]:
+    """The files with ``suffix`` of a folder, by file name in order; a path that is such a file stands for itself.
+
+    Where the folder has none, those of its sub-folder ``folders`` are taken, the first that there is. Raises InputError.
+    """
     if path.is_file():
         return {path.name: path} if path.name.endswith(suffix) else {}
     if not path.is_dir():
         raise InputError(f"{path}: there is no such file or folder", hint="give the folder that holds the annotation files")
     files = (p for p in sorted(path.iterdir()) if p.is_file() and not p.name.startswith("."))
-    return {p.name: p for p in files if p.name.endswith(suffix)}
+    found = {p.name: p for p in files if p.name.endswith(suffix)}
+    inside = next((path / name for name in folders if (path / name).is_dir()), None)
+    return found if found or inside is None else documents(inside, suffix)
 
 
-def paired(gold: Path, pred: Path, suffix: str) -> tuple[dict[str, Path], dict[str, Path]]:
+def paired(gold: Path, pred: Path, suffix: str, folders: Sequence[str] = ()) -> tuple[dict[str, Path], dict[str, Path]]:
     """Gold and predicted documents by file name; two single files are one pair, whatever their names. Raises InputError."""
-    left, right = documents(gold, suffix), documents(pred, suffix)
+    left, right = documents(gold, suffix, folders), documents(pred, suffix, folders)
     if gold.is_file() and pred.is_file():
         right = dict(zip([gold.name], right.values(), strict=False))
     return left, right

@@ -32,6 +32,8 @@ CONCEPTS = ("Problem", "Treatment", "Test")
 ASSERTIONS = ("Present", "Absent", "Possible", "Hypothetical", "Conditional", "Associated With Someone Else")
 RELATIONS = ("TrIP", "TrWP", "TrCP", "TrAP", "TrNAP", "PIP", "TeRP", "TeCP")
 
+FOLDERS = {".con": ("concept", "concepts"), ".ast": ("ast",), ".rel": ("rel",)}
+
 _SPAN = r'c=".*" (\d+):(\d+) (\d+):(\d+)'
 _CONCEPT = re.compile(rf'{_SPAN}\|\|t="([^"]*)"')
 _ASSERTION = re.compile(rf'{_SPAN}\|\|t="[^"]*"\|\|a="([^"]*)"')
@@ -53,6 +55,8 @@ _Files = Sequence[tuple[Sequence[_Line], Sequence[_Line]]]
 def score(gold: Path, pred: Path) -> OfficialResult:
     """Score a folder of predictions against a folder of gold files; kinds of file that neither side has give empty tables.
 
+    The files of a kind may stand in a sub-folder of their own, as the challenge hands them out (``FOLDERS``).
+
     Raises InputError where there is no such folder or gold has none of the three kinds.
     """
     problems: list[str] = []
@@ -64,8 +68,8 @@ def score(gold: Path, pred: Path) -> OfficialResult:
     span, label = _tally(concepts, _exact), _tally(concepts, _with_label(_exact))
     tables = (
         *_concept_tables(concepts, span, label, concept_facts),
-        *_tables("2", assertions, assertion_facts, ASSERTIONS, *_ASSERTION_ROWS),
-        *_tables("3", relations, relation_facts, RELATIONS, *_RELATION_ROWS),
+        *_tables("2", "assertions", assertions, assertion_facts, ASSERTIONS, *_ASSERTION_ROWS),
+        *_tables("3", "relations", relations, relation_facts, RELATIONS, *_RELATION_ROWS),
     )
     classes = {c.lower(): label.row(c, c).scores for c in CONCEPTS}
     total = label.row("", None)
@@ -79,7 +83,7 @@ def score(gold: Path, pred: Path) -> OfficialResult:
 def _read(
     gold: Path, pred: Path, suffix: str, parse: Callable[[str], _Line | None], problems: list[str]
 ) -> tuple[_Files, dict[str, float]]:
-    left, right = paired(gold, pred, suffix)
+    left, right = paired(gold, pred, suffix, FOLDERS[suffix])
     sides = [{name: _lines(path, parse, problems) for name, path in files.items()} for files in (left, right)]
     facts: dict[str, float] = {
         "reference_files": len(left),
@@ -204,20 +208,34 @@ def _concept_tables(files: _Files, span: _Tally, label: _Tally, facts: dict[str,
         concept.counts,
     )
     return [
-        Table("1.1", (span.row("Concept Exact Span", None), label.row("Class Exact Span", None)), facts),
-        Table("1.2", _class_rows(CONCEPTS, span, label, "Exact Span for {}", "Exact Span With Matching Class for {}")),
-        Table("1.3", (concept, inconsistent)),
-        Table("1.4", _class_rows(CONCEPTS, overlap, label_overlap, "Inexact Span for {}", "Inexact Span With Matching Class for {}")),
+        Table("1.1", (span.row("Concept Exact Span", None), label.row("Class Exact Span", None)), facts, "concepts, exact"),
+        Table(
+            "1.2",
+            _class_rows(CONCEPTS, span, label, "Exact Span for {}", "Exact Span With Matching Class for {}"),
+            title="concepts by class, exact",
+        ),
+        Table("1.3", (concept, inconsistent), title="concepts, inexact"),
+        Table(
+            "1.4",
+            _class_rows(CONCEPTS, overlap, label_overlap, "Inexact Span for {}", "Inexact Span With Matching Class for {}"),
+            title="concepts by class, inexact",
+        ),
     ]
 
 
 def _tables(
-    number: str, files: _Files, facts: dict[str, float], classes: Sequence[str], first: tuple[str, str], second: tuple[str, str]
+    number: str,
+    what: str,
+    files: _Files,
+    facts: dict[str, float],
+    classes: Sequence[str],
+    first: tuple[str, str],
+    second: tuple[str, str],
 ) -> list[Table]:
     span, label = _tally(files, _exact), _tally(files, _with_label(_exact))
     return [
-        Table(f"{number}.1", (span.row(first[0], None), label.row(second[0], None)), facts),
-        Table(f"{number}.2", _class_rows(classes, span, label, first[1], second[1])),
+        Table(f"{number}.1", (span.row(first[0], None), label.row(second[0], None)), facts, what),
+        Table(f"{number}.2", _class_rows(classes, span, label, first[1], second[1]), title=f"{what} by class"),
     ]
 
 

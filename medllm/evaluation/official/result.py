@@ -36,11 +36,21 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A printed table. ``facts`` are the figures that belong to no row, such as the number of tokens."""
+    """A printed table. ``facts`` are the figures that belong to no row, such as the number of tokens.
+
+    ``title`` says what a ``name`` that is a number does not.
+    """
 
     name: str
     rows: tuple[Row, ...]
     facts: Mapping[str, float] = field(default_factory=dict)
+    title: str = ""
+
+    @property
+    def heading(self) -> str:
+        """What the table is called where it is shown."""
+        return f"{self.name} {self.title}".strip()
+
     unit: Literal["fraction", "percent"] = "fraction"
 
     def row(self, name: str) -> Row:

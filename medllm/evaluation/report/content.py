@@ -70,10 +70,12 @@ class Report:
     errors: tuple[Disagreement, ...]
     confusion: Mapping[tuple[str, str], int]
     subgroups: tuple[SubgroupTable, ...]
+    subgroups_overlap: tuple[SubgroupTable, ...] = ()
     confidence: Confidence | None = None
     comparison: Comparison | None = None
     problems: tuple[str, ...] = ()
     official: OfficialResult | None = None
+    methods: tuple[str, ...] = ()
 
 
 def make_report(
@@ -86,26 +88,23 @@ def make_report(
     versus: tuple[str, Notes] | None = None,
     problems: Sequence[str] = (),
     official: OfficialResult | None = None,
+    methods: Sequence[str] = (),
 ) -> Report:
     """Score predictions against gold, both by note id, and gather what a report shows. ``versus`` is a second system: name, predictions.
 
     ``facts`` are (name, value) pairs for the head of the report, such as the data and the model; ``official`` is what an official
-    scorer said of the same predictions. Raises as ``score`` does.
+    scorer said of the same predictions; ``methods`` are paragraphs on data and system that come before those on the scores. Subgroups
+    are told under exact match and under overlap. Raises as ``score`` does.
     """
     metrics = tuple(dict.fromkeys((*SHARED, *options.metrics)))
     results = score_all(gold, pred, metrics, options)
     labels = results[EXACT].labels
     golds, preds = _only(gold, labels), _only(checked_notes(gold, pred, allow_missing=options.allow_missing), labels)
     errors = tuple(d for note_id in sorted(golds) for d in disagreements(golds[note_id], preds[note_id]))
-    tables = subgroup_tables(
-        golds,
-        preds,
-        options.subgroups,
-        EXACT,
-        training=options.training,
-        samples=options.samples,
-        level=options.level,
-        seed=options.seed,
+    drawn = {"samples": options.samples, "level": options.level, "seed": options.seed}
+    tables, wide = (
+        subgroup_tables(golds, preds, options.subgroups, c, training=options.training, **drawn)  # type: ignore[arg-type]
+        for c in SHARED
     )
     comparison = None
     if versus is not None:
@@ -122,10 +121,12 @@ def make_report(
         errors,
         _confusion(golds, preds, errors),
         tables,
+        wide,
         _confidence(golds, preds),
         comparison,
         tuple(problems),
         official,
+        tuple(methods),
     )
 
 

@@ -155,7 +155,7 @@ def subgroups(report: Report) -> "Figure | None":
         intervals.append(None)
         for row in table.rows:
             names.append(f"{row.name}  (n = {row.counts.gold:,})")
-            values.append(row.counts.f1)
+            values.append(row.counts.f1 if row.counts.gold else None)
             intervals.append(row.intervals["f1"] if row.intervals else None)
     figure, axes = _rows(names, WIDE, step=22)
     _points(axes, values, intervals, 0, filled=True, name="", shade="accent")

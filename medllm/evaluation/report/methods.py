@@ -23,7 +23,7 @@ _CONFIDENCE = (
 def methods(report: Report) -> list[str]:
     """One paragraph a topic. Only what was done is told."""
     options, drawn = report.options, report.results["exact"].intervals
-    said = [_MATCHING]
+    said = [*report.methods, _MATCHING]
     if options.labels:
         said.append(f"Only mentions with the labels {', '.join(options.labels)} were scored; others were ignored on both sides.")
     if drawn:
@@ -37,6 +37,8 @@ def methods(report: Report) -> list[str]:
             f"The two systems were compared by paired approximate randomisation over notes ({test.samples:,} samples, two-sided, seed "
             f"{test.seed}; Noreen 1989, Yeh 2000); tests of single labels were adjusted by Holm's procedure."
         )
+    if report.official:
+        said.append(f"The tables under the name {report.official.metric} are those of the {report.official.scorer}, reproduced.")
     if report.subgroups:
         said.append(_SUBGROUPS)
     if report.confidence:

@@ -65,6 +65,8 @@ _SETTINGS: dict[Any, Any] = {
     "xtick.labelcolor": COLOURS["soft"],
     "ytick.labelcolor": COLOURS["ink"],
     "xtick.labelsize": FONT - 1,
+    "xtick.major.pad": 8,
+    "ytick.major.pad": 6,
     "ytick.labelsize": FONT,
     "grid.color": COLOURS["line"],
     "legend.frameon": False,

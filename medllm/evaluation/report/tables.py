@@ -16,6 +16,10 @@ from medllm.report.page import words
 MEASURE_NAMES = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
 KEEP = (0.99, 0.95, 0.9, 0.8)
 """Precisions for which the share of mentions that can be kept is given."""
+ENOUGH_NOTES = 20
+"""With fewer notes the report says that its intervals are too narrow, as those of the percentile bootstrap are in small samples."""
+PATIENT = ("sex", "age")
+"""The divisions by patient: their tables say how far apart the groups are."""
 
 
 def score_grid(report: Report) -> Grid:
@@ -115,14 +119,47 @@ def confusion_grid(report: Report) -> Grid:
     return Grid("confusion", "Labels, gold against predicted", ("Gold", *labels, "missed"), tuple(rows), note, totals=1)
 
 
-def subgroup_grid(table: SubgroupTable) -> Grid:
-    """Table of one way to divide notes or mentions."""
-    rows = tuple(
-        cells(row.name, count(row.notes), count(row.counts.gold), count(row.counts.pred), *score_cells(row.counts.scores, row.intervals))
-        for row in table.rows
+def subgroup_grid(table: SubgroupTable, wide: SubgroupTable | None = None) -> Grid:
+    """Table of one way to divide notes or mentions, under exact match and, where ``wide`` has it, under overlap."""
+    others = {row.name: row for row in wide.rows} if wide else {}
+    rows = []
+    for row in table.rows:
+        other = others.get(row.name)
+        more = ["", "", ""] if other is None else score_cells(other.counts.scores, other.intervals)
+        rows.append(
+            cells(
+                row.name,
+                count(row.notes),
+                count(row.counts.gold),
+                count(row.counts.pred),
+                *score_cells(row.counts.scores, row.intervals),
+                *more,
+            )
+        )
+    notes = [_fairness(table)] if table.name in PATIENT else []
+    if table.left_out:
+        notes.append(f"{count(table.left_out)} mentions could not be placed and are left out.")
+    return Grid(
+        f"by-{table.name}",
+        table.title,
+        (table.title, "Notes", "Gold", "Predicted", *MEASURE_NAMES.values(), *MEASURE_NAMES.values()),
+        tuple(rows),
+        " ".join(notes),
+        groups=(("", 4), ("Exact match", 3), ("Overlap", 3)),
     )
-    note = f"{count(table.left_out)} mentions could not be placed and are left out." if table.left_out else ""
-    return Grid(f"by-{table.name}", table.title, (table.title, "Notes", "Gold", "Predicted", *MEASURE_NAMES.values()), rows, note)
+
+
+def _fairness(table: SubgroupTable) -> str:
+    """How far apart the groups of patients are, of those that gold has mentions of."""
+    ranked = sorted((row for row in table.rows if row.counts.gold), key=lambda row: row.counts.f1)
+    if len(ranked) < 2:
+        return "Fairness: gold has mentions in one of these groups only."
+    low, high = ranked[0], ranked[-1]
+    return (
+        f"Fairness: between these groups of patients F1 differs by at most {figure(high.counts.f1 - low.counts.f1)} under exact match "
+        f"({high.name} {figure(high.counts.f1)}, {low.name} {figure(low.counts.f1)}). With few notes such a difference may be chance: see "
+        "the intervals."
+    )
 
 
 def confidence_grid(confidence: Confidence) -> Grid:
@@ -203,19 +240,20 @@ def official_grid(result: OfficialResult, table: OfficialTable) -> Grid:
         scores = ("NaN" if math.isnan(v) else f"{v:.{digits}f}" for v in (row.precision, row.recall, row.f1))
         rows.append(cells(row.name, *(count(row.counts.get(name, 0)) for name in _counted(table)), *scores))
     head = ("", *_counted(table), *MEASURE_NAMES.values())
-    return Grid(f"official-{table.name}", f"{result.metric}: {table.name}", head, tuple(rows), f"As the {result.scorer} counts.")
+    return Grid(f"official-{table.name}", f"{result.metric}: {table.heading}", head, tuple(rows), f"As the {result.scorer} counts.")
 
 
 def grids(report: Report) -> dict[str, list[Grid]]:
     """Every table by its section of the report."""
     further = [metric_grid(name, result) for name, result in report.results.items() if name not in SHARED]
+    wide = {table.name: table for table in report.subgroups_overlap}
     versus = [g for g in (comparison_grid(report), comparison_label_grid(report)) if g]
     return {
         "scores": [score_grid(report)],
         "further": further,
         "official": [official_grid(report.official, t) for t in report.official.tables if t.rows] if report.official else [],
         "errors": [kind_grid(report), confusion_grid(report)],
-        "subgroups": [subgroup_grid(table) for table in report.subgroups],
+        "subgroups": [subgroup_grid(table, wide.get(table.name)) for table in report.subgroups],
         "confidence": [confidence_grid(report.confidence)] if report.confidence else [],
         "comparison": versus,
     }
@@ -238,9 +276,9 @@ def _interval_note(result: Result) -> str:
     drawn = result.intervals
     if drawn is None:
         return ""
-    return (
-        f"In brackets: {drawn.level:.0%} intervals, percentile bootstrap over {count(drawn.notes)} notes, {count(drawn.samples)} samples."
-    )
+    few = f" With fewer than {ENOUGH_NOTES} notes such intervals are too narrow." if drawn.notes < ENOUGH_NOTES else ""
+    how = f"percentile bootstrap over {count(drawn.notes)} notes, {count(drawn.samples)} samples"
+    return f"With {drawn.level:.0%} intervals: {how}.{few}"
 
 
 _TITLES = {
