@@ -45,6 +45,11 @@ def evaluate(
     versus: Annotated[
         str | None, typer.Option(metavar="FORMAT:PATH", help="A second system's predictions to test against.", rich_help_panel=_SCORES)
     ] = None,
+    readers: Annotated[str | None, typer.Option(help="llm or tagger.", rich_help_panel=_MODEL)] = None,
+    tagger: Annotated[str | None, typer.Option(help="A tagger's folder, or a hub name.", rich_help_panel=_MODEL)] = None,
+    tagger_labels: Annotated[
+        str | None, typer.Option(metavar="THEIRS=OURS,...", help="The tagger's labels in the schema's.", rich_help_panel=_MODEL)
+    ] = None,
     engine: Annotated[str | None, typer.Option(help="auto, embedded, transformers or replay.", rich_help_panel=_MODEL)] = None,
     model: Annotated[
         str | None, typer.Option(help="A model's name (see `medllm models list`), a file or a hub name.", rich_help_panel=_MODEL)
@@ -67,6 +72,7 @@ def evaluate(
 
     OUT can be scored again without a model: medllm score --gold jsonl:OUT/gold.jsonl --pred jsonl:OUT
     """
+    from medllm.cli.extract import label_pairs
     from medllm.engines import EngineOptions
     from medllm.errors import UsageError
     from medllm.evaluation import suite as suites
@@ -85,6 +91,7 @@ def evaluate(
         raise UsageError("a suite has its schema and its label map", hint="give --gold FORMAT:PATH with --schema and --label-map")
     chosen = suites.load(suite) if suite is not None else suites.of_files(gold or "", schema, label_map)
     asked = {"engine": engine, "model": model, "layout": layout, "chunk_tokens": chunk_tokens, "relations": relations, "language": language}
+    asked |= {"readers": readers, "tagger": tagger, "tagger_labels": label_pairs(tagger_labels) or None}
     chosen = chosen.with_settings(asked, labels=_names(labels), metrics=_names(metrics), samples=bootstrap)
     pack = Schema.load(chosen.pack_name)
     found = read_gold(chosen, pack, data=data, split=split, limit=limit)

@@ -101,7 +101,7 @@ def extract(
             options=options,
             readers=readers,
             tagger=tagger,
-            tagger_labels=_pairs(tagger_labels),
+            tagger_labels=label_pairs(tagger_labels),
         )
     if extractor.tagger is not None:
         _about_tagger(extractor, dry_run=dry_run, record=record)
@@ -120,7 +120,8 @@ def _names(given: str) -> list[str]:
     return [name.strip() for name in given.split(",") if name.strip()]
 
 
-def _pairs(given: str | None) -> dict[str, str]:
+def label_pairs(given: str | None) -> dict[str, str]:
+    """``THEIRS=OURS,...`` as a mapping. Raises UsageError."""
     from medllm.errors import UsageError
 
     pairs = [each.partition("=") for each in _names(given or "")]

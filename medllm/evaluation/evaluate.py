@@ -108,6 +108,9 @@ def extractor_of(suite: Suite, schema: Schema, options: EngineOptions, prompts: 
         relations=given.relations,
         chunk_tokens=given.chunk_tokens or CHUNK_TOKENS,
         options=options,
+        readers=given.readers,
+        tagger=given.tagger,
+        tagger_labels=given.tagger_labels,
     )
 
 

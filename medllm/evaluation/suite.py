@@ -50,6 +50,9 @@ class Corpus(_Strict):
 class ReadingSettings(_Strict):
     """How the notes are asked about: options of ``medllm extract`` under the same names."""
 
+    readers: Literal["llm", "tagger"] = "llm"
+    tagger: str | None = None
+    tagger_labels: Mapping[str, str] | None = None
     engine: str = "auto"
     model: str | None = None
     layout: Literal["lines", "copy"] = "lines"

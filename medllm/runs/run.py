@@ -56,8 +56,9 @@ def configuration(extractor: Extractor) -> dict[str, Any]:
         tagger = extractor.tagger.tagger
         return always | {
             "readers": "tagger",
-            "tagger": tagger.config.name,
-            "tagger_sha256": tagger.fingerprint,
+            "engine": "tagger",
+            "model": tagger.config.name,
+            "model_sha256": tagger.fingerprint,
             "tagger_labels": extractor.tagger.labels,
             "relations": extractor.relations,
         }

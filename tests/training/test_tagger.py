@@ -169,6 +169,14 @@ def test_corpora_with_other_labels_are_learnt_together(base: Path, tmp_path: Pat
     assert scores["f1"] > 0.9
 
 
+def test_training_goes_on_from_a_taggers_encoder(trained: tuple[Path, dict[str, float]], tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    fresh = fit(corpus(16, 4).notes, trained[0] / "encoder", tmp_path / "a", replace(QUICK, epochs=1))
+    assert float(fresh.network.case.weight.abs().sum()) > 0
+    assert exact_f1(fresh.tagger(), corpus(10, 9).notes)["f1"] > 0.9
+
+
 def test_lora_and_frozen_layers_train_and_export(base: Path, tmp_path: Path) -> None:
     pytest.importorskip("peft", reason="LoRA needs peft")
     from dataclasses import replace

@@ -5,11 +5,12 @@ import warnings
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from medllm.taggers.encoding import CASE
 from medllm.training.tagger.fit import Fitted
-from medllm.training.tagger.network import TaggerNetwork
+from medllm.training.tagger.network import CASE_FILE, TaggerNetwork
 
 OPSET = 17
 
@@ -38,6 +39,15 @@ def export(fitted: Fitted, folder: Path, *, quantize: bool = True) -> Path:
     _quantize(plain, small)
     plain.unlink()
     return small
+
+
+def save_encoder(fitted: Fitted, folder: Path) -> None:
+    """The encoder alone, as a folder that transformers reads and ``medllm train tagger --base`` goes on from."""
+    folder.mkdir(parents=True, exist_ok=True)
+    fitted.network.encoder.save_pretrained(folder)
+    (folder / "tokenizer.json").write_text(fitted.tokenizer.to_json(), "utf-8")
+    if fitted.network.case is not None:
+        save_file(fitted.network.case.state_dict(), folder / CASE_FILE)
 
 
 def _export_graph(network: TaggerNetwork, path: Path) -> None:

@@ -24,7 +24,7 @@ from medllm.taggers.tagger import Tagger, model_inputs
 from medllm.taggers.tags import TagSet
 from medllm.training.tagger.data import TrainingNote
 from medllm.training.tagger.layers import Example, Losses, assign_layers, attribute_heads, examples_of
-from medllm.training.tagger.network import TaggerNetwork, freeze_lower, load_encoder, marginal_loss
+from medllm.training.tagger.network import TaggerNetwork, freeze_lower, load_case, load_encoder, marginal_loss
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,9 @@ def fit(
     if not order:
         raise InputError("the training notes have no mentions", hint="a tagger learnt from them would find nothing")
     torch.manual_seed(options.seed)
-    tokenizer = UnitTokenizer.load(model_folder(base), breaks=options.breaks)
-    encoder = start.encoder if start is not None else load_encoder(model_folder(base))
+    source = model_folder(base)
+    tokenizer = UnitTokenizer.load(source, breaks=options.breaks)
+    encoder = start.encoder if start is not None else load_encoder(source)
     window, overlap = window_of(encoder.config.to_dict())
     config = TaggerConfig(
         name,
@@ -123,6 +124,7 @@ def fit(
         breaks=options.breaks,
     )
     network = TaggerNetwork(encoder, config.outputs, case=options.case, dropout=options.dropout)
+    load_case(network, source)
     if start is not None and start.case is not None and network.case is not None:
         network.case.load_state_dict(start.case.state_dict())
     if options.freeze:

@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from medllm.errors import ModelError
 from medllm.taggers.encoding import CASE
 
 IMPOSSIBLE = -1e4
+CASE_FILE = "case.safetensors"
+"""Beside the weights of an encoder that was trained with case features."""
 
 
 class TaggerNetwork(nn.Module):
@@ -69,6 +72,12 @@ def load_encoder(base: str | Path) -> Any:
             f"the encoder cannot be loaded ({type(error).__name__})",
             hint="give a folder with config.json and model.safetensors, or a hub name",
         ) from error
+
+
+def load_case(network: TaggerNetwork, base: Path) -> None:
+    """Take over the case features' weights that an earlier training left beside its encoder, where there are any."""
+    if network.case is not None and (base / CASE_FILE).is_file():
+        network.case.load_state_dict(load_file(base / CASE_FILE))
 
 
 def freeze_lower(encoder: Any, layers: int) -> None:

@@ -13,7 +13,7 @@ from medllm.schema import Schema
 from medllm.taggers.tagger import Tagger
 from medllm.training.tagger.card import held_out_scores, write_card
 from medllm.training.tagger.data import Corpus, TrainingNote, overlapping, read_corpus
-from medllm.training.tagger.export import export
+from medllm.training.tagger.export import export, save_encoder
 from medllm.training.tagger.fit import Fitted, TrainingOptions, fit, save_history
 
 FEW = 20
@@ -77,6 +77,7 @@ def train(
         )
     save_history(fitted.history, folder / "history.jsonl")
     export(fitted, folder, quantize=job.quantize)
+    save_encoder(fitted, folder / "encoder")
     scores = held_out_scores(Tagger.load(folder), held_out) if held_out else {}
     used = [dataclasses.replace(c, notes=tuple(n for n in c.notes if n in set(training))) for c in corpora]
     write_card(
