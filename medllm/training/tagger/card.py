@@ -3,7 +3,7 @@
 import datetime
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,17 @@ def held_out_scores(tagger: Tagger, notes: Sequence[TrainingNote], *, samples: i
     gold, found = {}, {}
     for number, (note, mentions) in enumerate(zip(notes, tagger.tag_many([n.text for n in notes]), strict=True)):
         name = f"{number}"
-        whole = Note(id=name, text=note.text)
-        own = [(m.start, m.end, m.label) for m in mentions if m.label in note.labels]
-        gold[name] = _extraction(whole, [(m.start, m.end, m.label) for m in note.mentions])
-        found[name] = _extraction(whole, own)
+        gold[name] = as_extraction(name, note.text, ((m.start, m.end, m.label) for m in note.mentions))
+        found[name] = as_extraction(name, note.text, ((m.start, m.end, m.label) for m in mentions if m.label in note.labels))
     labels = sorted({e.label for x in gold.values() for e in x.entities})
     return {metric: score(gold, found, metric, labels, samples).summary() for metric in ("exact", "overlap")}
 
 
-def _extraction(note: Note, mentions: Sequence[tuple[int, int, str]]) -> Extraction:
-    return Extraction(note=note, entities=tuple(any_entity(label).at(note.text, start, end) for start, end, label in mentions))
+def as_extraction(name: str, text: str, mentions: Iterable[tuple[int, int, str]]) -> Extraction:
+    """Mentions (start, end, label) of a text as an extraction, for scoring."""
+    return Extraction(
+        note=Note(id=name, text=text), entities=tuple(any_entity(label).at(text, start, end) for start, end, label in mentions)
+    )
 
 
 def write_card(

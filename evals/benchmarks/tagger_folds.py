@@ -1,0 +1,142 @@
+"""Train a tagger on each part of a corpus and score it on what was held out, fold by fold, or on the corpus' own development part.
+
+    MEDLLM_DATA=corpora python evals/benchmarks/tagger_folds.py kiwi --base FOLDER --work WORK [--fold N] [-o evals/results/NAME.json]
+
+Every fold is trained, scored and recorded alone in WORK (a broken one goes on from its checkpoint), so that folds can be made on
+different days; the figures of all are pooled, with intervals over notes. Training notes that share a line with a held-out note are
+left out of that fold. No setting was chosen on the folds unless the record says so.
+"""
+
+import argparse
+import dataclasses
+import datetime
+import json
+import os
+import platform
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from machine import cpu_model
+
+from medllm.evaluation.score import score
+from medllm.schema import Schema
+from medllm.training.tagger import TrainingOptions, fit, read_corpus
+from medllm.training.tagger.card import as_extraction
+from medllm.training.tagger.data import TrainingNote, folds, overlapping
+
+MAIN = ("problem", "test", "treatment", "drug")
+CORPORA: dict[str, dict[str, Any]] = {
+    "kiwi": {"train": "brat:kiwi-mtsamples/train", "schema": "clinical", "labels": MAIN, "folds": 5},
+    "bc5cdr": {"train": "pubtator:bc5cdr/train", "dev": "pubtator:bc5cdr/dev"},
+    "ncbi-disease": {"train": "brat:ncbi-disease/train", "dev": "brat:ncbi-disease/dev"},
+    "maccrobat": {"train": "brat:maccrobat/train", "folds": 5},
+    "cehrner": {"train": "cehrner:cehrner/train.json", "dev": "cehrner:cehrner/dev.json"},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", choices=CORPORA)
+    parser.add_argument("--base", required=True, help="the encoder: a folder or a hub name")
+    parser.add_argument("--base-name", help="what the record calls it")
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--fold", type=int, action="append", help="only these folds, from 0")
+    parser.add_argument("--all-labels", action="store_true", help="learn all labels of the corpus; scored are the same")
+    parser.add_argument("--remark", default="", help="what a reader of the record must know")
+    parser.add_argument("-o", "--output", type=Path)
+    for field in dataclasses.fields(TrainingOptions):
+        if field.type in ("int", "float", int, float):
+            parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), default=field.default)
+    options = parser.parse_args()
+    root = os.environ.get("MEDLLM_DATA")
+    if not root:
+        sys.exit("MEDLLM_DATA is not set: it names the folder with the corpora")
+    chosen = CORPORA[options.corpus]
+    settings = TrainingOptions(
+        **{f.name: getattr(options, f.name) for f in dataclasses.fields(TrainingOptions) if hasattr(options, f.name)}
+    )
+    parts = divide(chosen, root, all_labels=options.all_labels)
+    for number, (training, held_out) in enumerate(parts):
+        record = options.work / f"fold-{number}.json"
+        if record.is_file() or (options.fold is not None and number not in options.fold):
+            continue
+        one_fold(training, held_out, options.base, options.work / f"fold-{number}", settings, chosen, record)
+    done = [json.loads(p.read_text()) for n in range(len(parts)) if (p := options.work / f"fold-{n}.json").is_file()]
+    summary = {
+        "benchmark": "tagger_folds",
+        "corpus": options.corpus,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "command": f"python evals/benchmarks/tagger_folds.py {options.corpus} --base {options.base_name or Path(options.base).name}",
+        "remark": options.remark,
+        "settings": dataclasses.asdict(settings),
+        "labels_learnt": "all" if options.all_labels or not chosen.get("labels") else ", ".join(chosen["labels"]),
+        "machine": f"{cpu_model()}, {os.cpu_count()} cores",
+        "python": platform.python_version(),
+        "versions": {name: metadata.version(name) for name in ("medllm", "torch", "transformers")},
+        "folds": [{k: v for k, v in fold.items() if k not in ("gold", "found")} for fold in done],
+        "folds_done": f"{len(done)} of {len(parts)}",
+        "scores": pooled(done, chosen.get("labels")),
+    }
+    if options.output:
+        options.output.write_text(json.dumps(summary, indent=1) + "\n", "utf-8")
+    print(json.dumps({k: summary[k] for k in ("folds_done", "scores")}, indent=1))
+
+
+def divide(chosen: dict[str, Any], root: str, *, all_labels: bool) -> list[tuple[list[TrainingNote], list[TrainingNote]]]:
+    schema = Schema.load(chosen["schema"]) if "schema" in chosen else None
+    labels = None if all_labels else chosen.get("labels")
+
+    def read(location: str) -> tuple[TrainingNote, ...]:
+        name, _, path = location.partition(":")
+        return read_corpus(f"{name}:{Path(root) / path}", schema, labels=labels).notes
+
+    training = read(chosen["train"])
+    parts = folds(training, chosen["folds"]) if "folds" in chosen else [(list(training), list(read(chosen["dev"])))]
+    kept = []
+    for train, held_out in parts:
+        shared = overlapping(train, held_out)
+        kept.append(([note for note in train if note.id not in shared], held_out))
+    return kept
+
+
+def one_fold(
+    training: list[TrainingNote],
+    held_out: list[TrainingNote],
+    base: str,
+    folder: Path,
+    settings: TrainingOptions,
+    chosen: dict[str, Any],
+    record: Path,
+) -> None:
+    started = time.monotonic()
+    schema = Schema.load(chosen["schema"]) if "schema" in chosen else None
+    fitted = fit(training, base, folder, settings, schema=schema, report=lambda row: print(json.dumps(row), file=sys.stderr, flush=True))
+    tagger = fitted.tagger()
+    wanted = set(chosen.get("labels") or held_out[0].labels)
+    found = [
+        [[m.start, m.end, m.label, round(m.probability, 4)] for m in mentions if m.label in wanted]
+        for mentions in tagger.tag_many([note.text for note in held_out])
+    ]
+    gold = [[[m.start, m.end, m.label] for m in note.mentions if m.label in wanted] for note in held_out]
+    lengths = [len(note.text) for note in held_out]
+    own = {"minutes": round((time.monotonic() - started) / 60, 1), "training_notes": len(training), "held_out_notes": len(held_out)}
+    result = {"exact": pooled([{"gold": gold, "found": found, "lengths": lengths}], chosen.get("labels"))["exact"]["micro"]}
+    record.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text(json.dumps(own | result | {"lengths": lengths, "gold": gold, "found": found}), "utf-8")
+
+
+def pooled(done: list[dict[str, Any]], labels: tuple[str, ...] | None) -> dict[str, Any]:
+    """Scores over the notes of all folds that are done: offsets and labels are enough for them, no text is kept."""
+    gold, found = {}, {}
+    for fold_number, fold in enumerate(done):
+        for number, (length, want, have) in enumerate(zip(fold["lengths"], fold["gold"], fold["found"], strict=True)):
+            name = f"{fold_number}/{number}"
+            gold[name], found[name] = (as_extraction(name, "x" * length, [m[:3] for m in mentions]) for mentions in (want, have))
+    return {metric: score(gold, found, metric, labels, 1000).summary() for metric in ("exact", "overlap")} if done else {}
+
+
+if __name__ == "__main__":
+    main()
