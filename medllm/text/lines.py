@@ -54,7 +54,7 @@ def split_lines(text: str, *, sentences: bool = True) -> list[Line]:
         start, end = match.span()
         whole = split_pieces(text, start, end)
         long = sentences and len(whole) > WHOLE_PIECES
-        for pieces in (split_pieces(text, s, e) for s, e in _sentences(text, start, end)) if long else (whole,):
+        for pieces in (split_pieces(text, s, e) for s, e in split_sentences(text, start, end)) if long else (whole,):
             lines.extend(Line(part[0].start, part[-1].end, part) for part in _bounded(pieces))
     return lines
 
@@ -71,7 +71,8 @@ def _bounded(pieces: tuple[Piece, ...]) -> Iterator[tuple[Piece, ...]]:
         yield pieces[first:]
 
 
-def _sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+def split_sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """The sentences of ``text[start:end]``, a physical line or more, as half-open offsets."""
     begin = start
     for match in _SENTENCE_END.finditer(text, start, end):
         if match.start() > begin and not _NOT_AN_END.search(text[max(begin, match.start() - 40) : match.start()]):
