@@ -17,11 +17,14 @@ from medllm.grammar.links import Link, read_links
 from medllm.grounding import ground, score
 from medllm.prompting.questions import Question, Questions
 from medllm.prompting.render import Prompts
+from medllm.rules.voice import assert_by_rules
 from medllm.schema import Schema
 from medllm.text.chunks import Chunk, split_chunks
+from medllm.text.language import language_of
 from medllm.text.lines import Line
 
 LLM = "llm"
+RULES = "rules"
 CHUNK_TOKENS = 64
 MENTIONS_A_PROMPT = 24
 ANSWER_ROOM = 4
@@ -71,7 +74,8 @@ class Extractor:
     """Reads notes into typed, grounded extractions.
 
     ``schema`` is a pack's name, a ``.py`` file or a ``Schema``; ``engine`` a name (``auto``, ``embedded``, ``transformers``,
-    ``replay``) or an engine. Made once, used for many notes; ``close`` it, or use it as a context manager.
+    ``replay``) or an engine. ``language`` is that of the prompts; without it each note is asked in its own. ``assertion`` says whose
+    answer is taken (``rules`` or ``llm``). Made once, used for many notes; ``close`` it, or use it as a context manager.
 
     Raises SchemaError, ModelError or EngineError if it cannot be set up. What cannot be read later is in the ledger instead.
     """
@@ -87,6 +91,7 @@ class Extractor:
         language: str | None = None,
         labels: Iterable[str] | None = None,
         relations: bool = True,
+        assertion: str = RULES,
         chunk_tokens: int = CHUNK_TOKENS,
         options: EngineOptions | None = None,
     ) -> None:
@@ -99,11 +104,20 @@ class Extractor:
             self.layout = get_layout(layout)
         except KeyError:
             raise UsageError(f"there is no layout {layout!r}", hint="layouts are lines and copy") from None
+        self.language = language
         self.questions = Questions(self.schema, self.layout, Prompts(prompts), language)
+        """In the language given, or in the schema's; ``questions_for`` gives those of a note."""
+        if assertion not in (RULES, LLM):
+            raise UsageError(f"nobody is called {assertion!r}", hint=f"assertions come from {RULES} or {LLM}")
         self.relations = relations
+        self.assertion = assertion
         self.chunk_tokens = chunk_tokens
         self.engine = create_engine(engine, model, options or EngineOptions()) if isinstance(engine, str) else engine
         self._loop = BackgroundLoop()
+
+    def questions_for(self, note: Note) -> Questions:
+        """The questions in the language given for all notes, else in the note's own, where there are prompts in it."""
+        return self.questions if self.language else self.questions.in_language(language_of(note.text))
 
     # --- one note, from its text to its mentions -------------------------------------------------------------------
 
@@ -119,6 +133,8 @@ class Extractor:
         else:
             found = _Found.join(await _together(self._read_chunk(note, chunk, turns) for chunk in chunks))
         mentions = {_key(e): e for e in found.entities}  # a modifier of several mentions was found with each of them
+        judged = assert_by_rules(note.text, mentions.values(), decide=self.assertion == RULES)
+        mentions = dict(zip(mentions, judged, strict=True))
         named = {key: mentions[key].model_copy(update={"id": f"T{n}"}) for n, key in enumerate(sorted(mentions), 1)}
         links = {(_key(r.head), _key(r.tail), r.label): r for r in found.relations}
         relations = tuple(
@@ -140,8 +156,7 @@ class Extractor:
             more = []
             if self.schema.modifiers:
                 more.append(self._modifiers(note, chunk, found.entities))
-            if self.schema.pair_relations:
-                more.append(self._pairs(note, chunk, found.entities))
+            more += [self._pairs(note, chunk, found.entities, group) for group in range(len(self.schema.relation_groups))]
             return _Found.join([found, *await _together(more)])
 
     # --- the three tasks -------------------------------------------------------------------------------------------
@@ -149,7 +164,7 @@ class Extractor:
     async def _entities(self, note: Note, chunk: Chunk) -> "_Found":
         if not chunk.lines:
             return _Found(read=chunk.end - chunk.start)
-        question = self.questions.entities(chunk)
+        question = self.questions_for(note).entities(chunk)
         completion, found = await self._ask(note, chunk, "entities", question, sum(len(line.pieces) for line in chunk.lines))
         answer, whole = self._answer(self.layout, question, completion)
         if not whole and not found.failed and (halves := chunk.halves()):
@@ -172,7 +187,7 @@ class Extractor:
         return _Found.join(await _together(self._modifiers_of(note, chunk, batch) for batch in batches))
 
     async def _modifiers_of(self, note: Note, chunk: Chunk, heads: Sequence[tuple[Entity, Line]]) -> "_Found":
-        question = self.questions.modifiers(heads)
+        question = self.questions_for(note).modifiers(heads)
         completion, found = await self._ask(note, chunk, "modifiers", question, sum(8 + len(line.pieces) for _, line in heads))
         answer, whole = self._answer(self.questions.pinned, question, completion)
         if not whole and not found.failed and len(heads) > 1:
@@ -189,10 +204,10 @@ class Extractor:
             found.relations.append(self._relate(heads[item.slot - 1][0], modifier, None, modifier.votes))
         return found
 
-    async def _pairs(self, note: Note, chunk: Chunk, entities: Sequence[Entity]) -> "_Found":
+    async def _pairs(self, note: Note, chunk: Chunk, entities: Sequence[Entity], group: int) -> "_Found":
         lines = list(chunk.lines)
         mentions = [(e, lines.index(_line_of(e, chunk))) for e in sorted(entities, key=_key)]
-        question = self.questions.relations(mentions, lines)
+        question = self.questions_for(note).relations(mentions, lines, group)
         if not any(slot.links for slot in question.links):
             return _Found()
         completion, found = await self._ask(note, chunk, "relations", question, 8 * len(mentions))

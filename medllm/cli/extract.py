@@ -45,12 +45,13 @@ def extract(
     device: Annotated[str | None, typer.Option(help="Device of the transformers engine.", rich_help_panel=_MODEL)] = None,
     record: Annotated[Path | None, typer.Option(help="Record the completions here, for --engine replay.", rich_help_panel=_MODEL)] = None,
     layout: Annotated[str, typer.Option(help="lines (line-pinned) or copy (copy-with-tags).", rich_help_panel=_READING)] = "lines",
+    assertion: Annotated[str, typer.Option(help="Whose assertions are taken: rules or llm.", rich_help_panel=_READING)] = "rules",
     chunk_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a note that one prompt asks about.", rich_help_panel=_READING)] = 64,
     prompts: Annotated[
         Path | None, typer.Option(help="A folder of templates that override the shipped ones.", rich_help_panel=_READING)
     ] = None,
     language: Annotated[
-        str | None, typer.Option(help="Language of the prompts; the schema's own otherwise.", rich_help_panel=_READING)
+        str | None, typer.Option(help="Language of the prompts (en, zh); each note's own otherwise.", rich_help_panel=_READING)
     ] = None,
 ) -> None:
     """Read notes into grounded, typed extractions.
@@ -87,6 +88,7 @@ def extract(
             language=language,
             labels=None if labels is None else _names(labels),
             relations=relations,
+            assertion=assertion,
             chunk_tokens=chunk_tokens,
             options=options,
         )
@@ -175,7 +177,7 @@ def _show(extractor: "Extractor", items: "Iterable[Note | Unreadable]") -> None:
     if note is None:
         raise InputError("none of the inputs can be read", hint="run without --dry-run: the ledger tells why")
     chunks = extractor.split(note)
-    question = extractor.questions.entities(chunks[0])
+    question = extractor.questions_for(note).entities(chunks[0])
     for message in question.messages:
         typer.echo(f"--- {message.role}: {extractor.engine.count_tokens(message.content)} tokens\n{message.content}\n")
     typer.echo(f"--- grammar ({len(question.constraint.grammar.rules)} rules)\n{question.constraint.lark}")

@@ -5,16 +5,15 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from medllm.rules.cues import is_han
-from medllm.text.lines import BREAKS, split_sentences
+from medllm.text.breaks import is_han
+from medllm.text.broken import broken_lines
+from medllm.text.lines import split_sentences
 
 Range = tuple[int, int]
 
 JOINED_FROM = 50
 """A Western line at least so long, without an end mark and followed by a small letter, goes on in the next one."""
-JOINED_HAN_FROM = 15
 
-_LINE = re.compile(rf"[^{BREAKS}]+")
 _SEMICOLON = re.compile(r"[;；]")
 _SEPARATOR = re.compile(r"，|,|[\s。；;：:，,]\(?\d{1,2}(?:[.)、．）](?!\d)|\)、)")
 _LIST_END = re.compile(r"[^，,]{0,12}?(?:病史|接触史|史|等[^，,]{0,8})$")
@@ -47,21 +46,17 @@ def _unbroken(ranges: Sequence[Range], whole: Sequence[Range]) -> list[Range]:
 
 def _paragraphs(text: str) -> list[Range]:
     joined: list[Range] = []
-    for match in _LINE.finditer(text):
-        if joined and _goes_on(text, joined[-1], match.start()) and text.count("\n", joined[-1][1], match.start()) < 2:
-            joined[-1] = (joined[-1][0], match.end())
+    for start, end in broken_lines(text):
+        if joined and _goes_on(text, joined[-1], start):
+            joined[-1] = (joined[-1][0], end)
         else:
-            joined.append(match.span())
+            joined.append((start, end))
     return joined
 
 
-def _goes_on(text: str, before: Range, after: int) -> bool:
-    line = text[slice(*before)].rsplit("\n", 1)[-1].rstrip()
-    following = text[after : after + 40].lstrip()[:1]
-    if not line or not following:
-        return False
-    if is_han(following):
-        return (is_han(line[-1]) or line[-1] in "、，,") and len(line) >= JOINED_HAN_FROM
+def _goes_on(text: str, before: Range, start: int) -> bool:
+    line = text[slice(*before)].rstrip("\r\n").rsplit("\n", 1)[-1].rstrip()
+    following = text[start : start + 40].lstrip(" \t")[:1]
     return len(line) >= JOINED_FROM and (line[-1] == "," or (line[-1] not in ".:;!?" and following.islower()))
 
 

@@ -14,7 +14,8 @@ from enum import StrEnum
 
 from medllm.document import Assertion, Span
 from medllm.rules.clauses import around, clause_end, sentences, separators
-from medllm.rules.cues import SENTENCE, Cue, Direction, Group, Kind, find_cues, is_han, only_function_words, tables
+from medllm.rules.cues import SENTENCE, Cue, Direction, Group, Kind, find_cues, only_function_words, tables
+from medllm.text.breaks import is_han
 from medllm.text.sections import Section, split_sections
 
 
@@ -104,7 +105,8 @@ def _judge(sentence: "_Sentence", mention: Span, section: Cue | None) -> Judgeme
 
 
 def _section_cue(section: Section) -> Cue | None:
-    kind = tables().sections.get(" ".join(section.title.casefold().split()))
+    title = section.title.casefold().translate(tables().simplified)
+    kind = tables().sections.get(("" if is_han(title[:1]) else " ").join(title.split()))
     return Cue(section.start, section.start + len(section.title), Group(kind, Direction.FORWARD)) if kind else None
 
 

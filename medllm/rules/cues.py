@@ -19,6 +19,8 @@ from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
 
+from medllm.text.breaks import is_han
+
 LANGUAGES = ("en", "zh")
 SENTENCE = "sentence"
 
@@ -182,15 +184,6 @@ def find_cues(text: str) -> list[Cue]:
             found.append(cue)
         at = cue.end if cue else at + 1
     return found
-
-
-def is_han(character: str) -> bool:
-    """True for the common Chinese characters.
-
-    >>> is_han("痛"), is_han("a"), is_han("，")
-    (True, False, False)
-    """
-    return "\u3400" <= character <= "\u9fff"
 
 
 def _folded(character: str) -> str:
