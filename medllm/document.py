@@ -10,7 +10,16 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, create_model, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    create_model,
+    model_serializer,
+    model_validator,
+)
 
 
 def snake_case(name: str) -> str:
@@ -86,13 +95,22 @@ class Vote(_Frozen):
     """Who found something: a reader (``llm``, ``tagger``, ``rules``, ``gold``), its model, how the span was placed, and its score.
 
     ``placed`` is ``grammar`` (the decoder could write nothing else) or ``aligned`` (found in the text afterwards).
-    ``score`` is the reader's own, uncalibrated probability in [0, 1].
+    ``score`` is the reader's own, uncalibrated probability in [0, 1]. ``about`` is empty where the vote says that the mention is there,
+    else what the reader says of an attribute: ``assertion=absent``.
     """
 
     reader: str
     model: str = ""
     placed: str = ""
     score: float | None = None
+    about: str = ""
+
+    @model_serializer(mode="wrap")
+    def _without_empty_about(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = serialize(self)
+        if not self.about:
+            data.pop("about", None)
+        return data
 
 
 class Entity(_Frozen):
@@ -185,6 +203,8 @@ T = TypeVar("T", bound=Entity)
 class Relation(_Frozen, Generic[H, T]):
     """A directed link between two mentions. The generic arguments are its signature; a union admits several types.
 
+    ``class R(Relation[A, B], label="r", group="g")``: the label is the class name unless given, the group is empty.
+
     >>> class Problem(Entity): "A problem."
     >>> class Drug(Entity): "A drug."
     >>> class Causes(Relation[Drug, Problem]): "The drug causes the problem."
@@ -193,6 +213,8 @@ class Relation(_Frozen, Generic[H, T]):
     """
 
     label: ClassVar[str] = "Relation"
+    group: ClassVar[str] = ""
+    """Relations of one group are asked in one prompt; many types at once hurt."""
 
     id: str = ""
     head: SerializeAsAny[H]
@@ -201,9 +223,10 @@ class Relation(_Frozen, Generic[H, T]):
     votes: tuple[Vote, ...] = ()
 
     @classmethod
-    def __pydantic_init_subclass__(cls, label: str | None = None, **kwargs: Any) -> None:
+    def __pydantic_init_subclass__(cls, label: str | None = None, group: str = "", **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         cls.label = label or cls.__name__
+        cls.group = group
 
     @classmethod
     def heads(cls) -> tuple[type[Entity], ...]:

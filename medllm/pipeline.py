@@ -9,24 +9,28 @@ from typing import Any, TypeVar
 from medllm.aligner import align
 from medllm.background import BackgroundLoop
 from medllm.document import Entity, Extraction, LedgerEntry, Note, Relation, Vote
-from medllm.engines import EngineOptions, create_engine
+from medllm.engines import EngineOptions, create_engine, create_later
 from medllm.engines.base import Completion, Engine, Request, Usage
 from medllm.engines.none import NoEngine
-from medllm.errors import EngineError, UsageError
+from medllm.errors import EngineError, SchemaError, UsageError
 from medllm.grammar.layout import Answer, Found, Layout, Slot, get_layout
 from medllm.grammar.links import Link, read_links
 from medllm.grounding import ground, score
 from medllm.prompting.questions import Question, Questions
 from medllm.prompting.render import Prompts
+from medllm.rules.voice import assert_by_rules
 from medllm.schema import Schema
 from medllm.taggers.reader import TAGGER, TaggerReader
 from medllm.taggers.sources import DEFAULT_TAGGER, model_folder
 from medllm.taggers.tagger import Tagger
 from medllm.text.chunks import Chunk, split_chunks
+from medllm.text.language import language_of
 from medllm.text.lines import Line
 
 LLM = "llm"
-READERS = (LLM, TAGGER)
+RULES = "rules"
+AUTO = "auto"
+READERS = (AUTO, LLM, TAGGER)
 CHUNK_TOKENS = 64
 MENTIONS_A_PROMPT = 24
 ANSWER_ROOM = 4
@@ -76,9 +80,11 @@ class Extractor:
     """Reads notes into typed, grounded extractions.
 
     ``schema`` is a pack's name, a ``.py`` file or a ``Schema``; ``engine`` a name (``auto``, ``embedded``, ``transformers``,
-    ``replay``) or an engine. ``readers`` is ``llm``, the prompted language model, or ``tagger``, which needs no engine: ``tagger`` is then
-    a tagger's name, its folder, or a token classifier of the model hub, and ``tagger_labels`` maps its labels to the schema's.
-    Made once, used for many notes; ``close`` it, or use it as a context manager.
+    ``replay``) or an engine. ``readers`` is ``llm``, the prompted language model; ``tagger``, which needs no engine; or ``auto``: the
+    tagger where it knows all that the schema asks for and the note's language, the language model elsewhere, and wherever an engine or
+    a model is named. ``tagger`` is a tagger's name, its folder, or a token classifier of the model hub; ``tagger_labels`` maps its labels
+    to the schema's. ``language`` is that of the prompts; without it each note is asked in its own. ``assertion`` says whose answer is
+    taken (``rules`` or ``llm``). Made once, used for many notes; ``close`` it, or use it as a context manager.
 
     Raises SchemaError, ModelError or EngineError if it cannot be set up. What cannot be read later is in the ledger instead.
     """
@@ -94,9 +100,10 @@ class Extractor:
         language: str | None = None,
         labels: Iterable[str] | None = None,
         relations: bool = True,
+        assertion: str = RULES,
         chunk_tokens: int = CHUNK_TOKENS,
         options: EngineOptions | None = None,
-        readers: str = LLM,
+        readers: str = AUTO,
         tagger: str | Path | Tagger | None = None,
         tagger_labels: Mapping[str, str] | None = None,
     ) -> None:
@@ -111,19 +118,33 @@ class Extractor:
             self.layout = get_layout(layout)
         except KeyError:
             raise UsageError(f"there is no layout {layout!r}", hint="layouts are lines and copy") from None
+        self.language = language
         self.questions = Questions(self.schema, self.layout, Prompts(prompts), language)
+        """In the language given, or in the schema's; ``questions_for`` gives those of a note."""
+        if assertion not in (RULES, LLM):
+            raise UsageError(f"nobody is called {assertion!r}", hint=f"assertions come from {RULES} or {LLM}")
         self.relations = relations
+        self.assertion = assertion
         self.chunk_tokens = chunk_tokens
         options = options or EngineOptions()
+        named = model is not None or engine != AUTO
         self.tagger: TaggerReader | None = None
-        self.engine: Engine
-        if readers == TAGGER:
+        if readers == TAGGER or (readers == AUTO and not named):
             loaded = tagger if isinstance(tagger, Tagger) else _load_tagger(tagger, options)
-            self.tagger = TaggerReader(loaded, self.schema, labels=tagger_labels, relations=relations)
+            self.tagger = _tagger_reader(loaded, self.schema, tagger_labels, relations, all_or_none=readers == AUTO)
+        self.readers = TAGGER if readers == TAGGER else LLM if self.tagger is None else AUTO
+        self.engine: Engine
+        if self.readers == TAGGER:
             self.engine = NoEngine()
+        elif self.readers == AUTO:
+            self.engine = create_later(options)
         else:
             self.engine = create_engine(engine, model, options) if isinstance(engine, str) else engine
         self._loop = BackgroundLoop()
+
+    def questions_for(self, note: Note) -> Questions:
+        """The questions in the language given for all notes, else in the note's own, where there are prompts in it."""
+        return self.questions if self.language else self.questions.in_language(language_of(note.text))
 
     # --- one note, from its text to its mentions -------------------------------------------------------------------
 
@@ -132,7 +153,9 @@ class Extractor:
         return await self._read(note, self._turns())
 
     async def _read(self, note: Note, turns: asyncio.Semaphore) -> Reading:
-        return await (self._read_prompted(note, turns) if self.tagger is None else self._read_tagged(note, self.tagger))
+        if self.tagger is not None and (self.readers == TAGGER or self.tagger.reads(language_of(note.text))):
+            return await self._read_tagged(note, self.tagger)
+        return await self._read_prompted(note, turns)
 
     async def _read_tagged(self, note: Note, tagger: TaggerReader) -> Reading:
         entities, relations = await asyncio.to_thread(tagger.read, note)
@@ -146,6 +169,8 @@ class Extractor:
         else:
             found = _Found.join(await _together(self._read_chunk(note, chunk, turns) for chunk in chunks))
         mentions = {_key(e): e for e in found.entities}  # a modifier of several mentions was found with each of them
+        judged = assert_by_rules(note.text, mentions.values(), decide=self.assertion == RULES)
+        mentions = dict(zip(mentions, judged, strict=True))
         named = {key: mentions[key].model_copy(update={"id": f"T{n}"}) for n, key in enumerate(sorted(mentions), 1)}
         links = {(_key(r.head), _key(r.tail), r.label): r for r in found.relations}
         relations = tuple(
@@ -167,8 +192,7 @@ class Extractor:
             more = []
             if self.schema.modifiers:
                 more.append(self._modifiers(note, chunk, found.entities))
-            if self.schema.pair_relations:
-                more.append(self._pairs(note, chunk, found.entities))
+            more += [self._pairs(note, chunk, found.entities, group) for group in range(len(self.schema.relation_groups))]
             return _Found.join([found, *await _together(more)])
 
     # --- the three tasks -------------------------------------------------------------------------------------------
@@ -176,7 +200,7 @@ class Extractor:
     async def _entities(self, note: Note, chunk: Chunk) -> "_Found":
         if not chunk.lines:
             return _Found(read=chunk.end - chunk.start)
-        question = self.questions.entities(chunk)
+        question = self.questions_for(note).entities(chunk)
         completion, found = await self._ask(note, chunk, "entities", question, sum(len(line.pieces) for line in chunk.lines))
         answer, whole = self._answer(self.layout, question, completion)
         if not whole and not found.failed and (halves := chunk.halves()):
@@ -199,7 +223,7 @@ class Extractor:
         return _Found.join(await _together(self._modifiers_of(note, chunk, batch) for batch in batches))
 
     async def _modifiers_of(self, note: Note, chunk: Chunk, heads: Sequence[tuple[Entity, Line]]) -> "_Found":
-        question = self.questions.modifiers(heads)
+        question = self.questions_for(note).modifiers(heads)
         completion, found = await self._ask(note, chunk, "modifiers", question, sum(8 + len(line.pieces) for _, line in heads))
         answer, whole = self._answer(self.questions.pinned, question, completion)
         if not whole and not found.failed and len(heads) > 1:
@@ -216,10 +240,10 @@ class Extractor:
             found.relations.append(self._relate(heads[item.slot - 1][0], modifier, None, modifier.votes))
         return found
 
-    async def _pairs(self, note: Note, chunk: Chunk, entities: Sequence[Entity]) -> "_Found":
+    async def _pairs(self, note: Note, chunk: Chunk, entities: Sequence[Entity], group: int) -> "_Found":
         lines = list(chunk.lines)
         mentions = [(e, lines.index(_line_of(e, chunk))) for e in sorted(entities, key=_key)]
-        question = self.questions.relations(mentions, lines)
+        question = self.questions_for(note).relations(mentions, lines, group)
         if not any(slot.links for slot in question.links):
             return _Found()
         completion, found = await self._ask(note, chunk, "relations", question, 8 * len(mentions))
@@ -383,6 +407,19 @@ class _Found:
     def failed(self) -> bool:
         """True if the engine did not answer: asking for less would not help."""
         return any(e.reason == "engine-error" for e in self.ledger)
+
+
+def _tagger_reader(
+    tagger: Tagger, schema: Schema, labels: Mapping[str, str] | None, relations: bool, *, all_or_none: bool
+) -> TaggerReader | None:
+    """The tagger for a schema; with ``all_or_none`` None where it does not know all that is asked. Raises SchemaError."""
+    try:
+        reader = TaggerReader(tagger, schema, labels=labels, relations=relations)
+    except SchemaError:
+        if all_or_none:
+            return None
+        raise
+    return None if all_or_none and not reader.knows_all else reader
 
 
 def _load_tagger(tagger: str | Path | None, options: EngineOptions) -> Tagger:

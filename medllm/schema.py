@@ -95,6 +95,14 @@ class Schema:
         """The relations asked over pairs of mentions already found (those to modifiers come with the modifiers)."""
         return tuple(r for r in self.relations if not any(issubclass(t, Modifier) for t in r.tails()))
 
+    @cached_property
+    def relation_groups(self) -> tuple[tuple[type[Relation[Any, Any]], ...], ...]:
+        """``pair_relations`` by their groups, in the pack's order: each is asked by itself."""
+        groups: dict[str, list[type[Relation[Any, Any]]]] = {}
+        for relation in self.pair_relations:
+            groups.setdefault(relation.group, []).append(relation)
+        return tuple(tuple(group) for group in groups.values())
+
     def entity(self, label: str) -> type[Entity]:
         """The class of a label. Raises SchemaError if there is none."""
         try:
@@ -183,6 +191,7 @@ class Schema:
                     "guideline": guideline(r),
                     "heads": [c.label for c in r.heads()],
                     "tails": [c.label for c in r.tails()],
+                    **({"group": r.group} if r.group else {}),
                 }
                 for r in self.relations
             ],
@@ -357,7 +366,8 @@ def _entity_class(data: Mapping[str, Any]) -> type[Entity]:
 def _relation_class(data: Mapping[str, Any], entities: Mapping[str, type[Entity]]) -> type[Relation[Any, Any]]:
     heads, tails = (_union([entities[label] for label in data[side]]) for side in ("heads", "tails"))
     base: type[Relation[Any, Any]] = Relation.__class_getitem__((heads, tails))  # type: ignore[assignment]
-    return create_model(data["class"], __base__=base, __doc__=data["guideline"], __cls_kwargs__={"label": data["label"]})
+    given = {"label": data["label"], "group": data.get("group", "")}
+    return create_model(data["class"], __base__=base, __doc__=data["guideline"], __cls_kwargs__=given)
 
 
 def _narrowed(relation: type[Relation[Any, Any]], labels: Iterable[str]) -> type[Relation[Any, Any]] | None:
@@ -369,7 +379,7 @@ def _narrowed(relation: type[Relation[Any, Any]], labels: Iterable[str]) -> type
         return relation
     kept: Any = SerializeAsAny  # as in Relation itself
     fields: dict[str, Any] = {"head": (kept[_union(heads)], ...), "tail": (kept[_union(tails)], ...)}
-    given = {"label": relation.label}
+    given = {"label": relation.label, "group": relation.group}
     return create_model(relation.__name__, __base__=relation, __doc__=guideline(relation), __cls_kwargs__=given, **fields)
 
 

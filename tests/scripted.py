@@ -13,7 +13,7 @@ from medllm.text.lines import Line
 from medllm.text.pieces import split_pieces
 
 _LINE = re.compile(r"(\d+): (.*)")
-_MENTION = re.compile(r'(\d+): ([\w-]+) "(.*?)" in: (.*)')
+_MENTION = re.compile(r'(\d+): ([\w-]+) "(.*?)" (?:in|见于): (.*)')
 _LISTED = re.compile(r'(\d+): ([\w-]+) "(.*)"')
 _ASKED = re.compile(r"^- ([\w-]+): ", re.MULTILINE)
 
@@ -21,7 +21,8 @@ _ASKED = re.compile(r"^- ([\w-]+): ", re.MULTILINE)
 def task_of(request: Request) -> str:
     """``entities``, ``modifiers`` or ``relations``."""
     system = request.messages[0].content
-    return "relations" if "are related" in system else "modifiers" if "qualify a mention" in system else "entities"
+    tasks = {"relations": ("are related", "之间的关系"), "modifiers": ("qualify a mention", "修饰某一处")}
+    return next((task for task, marks in tasks.items() if any(mark in system for mark in marks)), "entities")
 
 
 @dataclass
@@ -66,7 +67,7 @@ class Reader:
         return [m for m in self.schema.modifiers if self.schema.relations_between(head, m.label)]
 
     def _relations(self, request: Request) -> str:
-        mentions = [m for m in map(_LISTED.fullmatch, _rows(request.messages[-1].content, "\nMentions:")) if m]
+        mentions = [m for m in map(_LISTED.fullmatch, _rows(request.messages[-1].content, ("\nMentions:", "\n各处："))) if m]
         rows: dict[str, list[str]] = {m[1]: [] for m in mentions}
 
         def written() -> str:
@@ -81,8 +82,9 @@ class Reader:
         return written()
 
 
-def _rows(asked: str, heading: str = "") -> list[str]:
-    heading = heading or ("Lines:" if re.search("^Lines:", asked, re.MULTILINE) else "Mentions:")
+def _rows(asked: str, headings: tuple[str, ...] = ("Lines:", "各行：", "Mentions:", "各处：")) -> list[str]:
+    """What stands below the first of the headings that there is."""
+    heading = next(h for h in headings if re.search(f"^{h.strip()}", asked, re.MULTILINE))
     return asked.rpartition(heading)[2].strip("\n").split("\n")
 
 

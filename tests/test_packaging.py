@@ -17,7 +17,7 @@ import sys, medllm.schemas.clinical, medllm.schemas.i2b2_2010
 from medllm import Extractor, Note
 from medllm.prompting.render import Prompts
 assert 'site-packages' in medllm.__file__, medllm.__file__
-assert Prompts().languages('entities') == ('en',)
+assert Prompts().languages('entities') == ('en', 'zh')
 from medllm.engines.embedded import EmbeddedEngine
 with Extractor('clinical', engine=EmbeddedEngine(sys.argv[1])) as extractor:
     extraction = extractor.extract('He takes aspirin 81 mg for chest pain.')

@@ -45,7 +45,7 @@ def evaluate(
     versus: Annotated[
         str | None, typer.Option(metavar="FORMAT:PATH", help="A second system's predictions to test against.", rich_help_panel=_SCORES)
     ] = None,
-    readers: Annotated[str | None, typer.Option(help="llm or tagger.", rich_help_panel=_MODEL)] = None,
+    readers: Annotated[str | None, typer.Option(help="auto, llm or tagger.", rich_help_panel=_MODEL)] = None,
     tagger: Annotated[str | None, typer.Option(help="A tagger's folder, or a hub name.", rich_help_panel=_MODEL)] = None,
     tagger_labels: Annotated[
         str | None, typer.Option(metavar="THEIRS=OURS,...", help="The tagger's labels in the schema's.", rich_help_panel=_MODEL)

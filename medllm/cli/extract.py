@@ -26,8 +26,12 @@ def extract(
     labels: Annotated[str | None, typer.Option(help="Only these entity labels, separated by commas.")] = None,
     relations: Annotated[bool, typer.Option("--relations/--no-relations", help="Ask for modifiers and relations too.")] = True,
     readers: Annotated[
-        str, typer.Option(help="llm: a prompted language model. tagger: a fine-tuned encoder, in milliseconds a note.")
-    ] = "llm",
+        str,
+        typer.Option(
+            help="llm: a prompted language model. tagger: a fine-tuned encoder, in milliseconds a note. auto: the tagger where it knows "
+            "the schema and the note's language, the model elsewhere and wherever --engine or --model is given."
+        ),
+    ] = "auto",
     format_: Annotated[str, typer.Option("--format", help="Formats to write beside JSON lines, separated by commas.")] = "jsonl",
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, instead of going on where OUT stands.")] = False,
     dry_run: Annotated[
@@ -55,12 +59,13 @@ def extract(
         typer.Option(metavar="THEIRS=OURS,...", help="The tagger's labels in the schema's, where they differ.", rich_help_panel=_TAGGER),
     ] = None,
     layout: Annotated[str, typer.Option(help="lines (line-pinned) or copy (copy-with-tags).", rich_help_panel=_READING)] = "lines",
+    assertion: Annotated[str, typer.Option(help="Whose assertions are taken: rules or llm.", rich_help_panel=_READING)] = "rules",
     chunk_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a note that one prompt asks about.", rich_help_panel=_READING)] = 64,
     prompts: Annotated[
         Path | None, typer.Option(help="A folder of templates that override the shipped ones.", rich_help_panel=_READING)
     ] = None,
     language: Annotated[
-        str | None, typer.Option(help="Language of the prompts; the schema's own otherwise.", rich_help_panel=_READING)
+        str | None, typer.Option(help="Language of the prompts (en, zh); each note's own otherwise.", rich_help_panel=_READING)
     ] = None,
 ) -> None:
     """Read notes into grounded, typed extractions.
@@ -86,6 +91,8 @@ def extract(
     items = read_inputs(inputs, text_column=text_column, id_column=id_column, max_chars=max_note_chars, encoding=encoding)
     if limit is not None:
         items = first_notes(items, limit)
+    if readers == "auto" and (dry_run or record is not None or prompts is not None):
+        readers = "llm"
     with download_progress() as progress:
         options = EngineOptions(context, parallel, threads, device, progress=progress)
         extractor = Extractor(
@@ -97,6 +104,7 @@ def extract(
             language=language,
             labels=None if labels is None else _names(labels),
             relations=relations,
+            assertion=assertion,
             chunk_tokens=chunk_tokens,
             options=options,
             readers=readers,
@@ -209,7 +217,7 @@ def _show(extractor: "Extractor", items: "Iterable[Note | Unreadable]") -> None:
     if note is None:
         raise InputError("none of the inputs can be read", hint="run without --dry-run: the ledger tells why")
     chunks = extractor.split(note)
-    question = extractor.questions.entities(chunks[0])
+    question = extractor.questions_for(note).entities(chunks[0])
     for message in question.messages:
         typer.echo(f"--- {message.role}: {extractor.engine.count_tokens(message.content)} tokens\n{message.content}\n")
     typer.echo(f"--- grammar ({len(question.constraint.grammar.rules)} rules)\n{question.constraint.lark}")

@@ -57,4 +57,32 @@ def create_engine(name: str, model: str | None, options: EngineOptions) -> Engin
     raise UsageError(f"there is no engine {name!r}", hint=f"engines are {', '.join(ENGINES)}, auto")
 
 
-__all__ = ["ENGINES", "Completion", "Engine", "EngineOptions", "Message", "Request", "TokenLogprob", "Usage", "create_engine"]
+def create_later(options: EngineOptions) -> Engine:
+    """The embedded engine with its default model, fetched and opened when it is first asked."""
+    from medllm.engines.embedded import DEFAULT_CONTEXT, DEFAULT_PARALLEL
+    from medllm.engines.lazy import LazyEngine
+    from medllm.weights import DEFAULT_MODEL, find
+
+    card = find(DEFAULT_MODEL)
+    return LazyEngine(
+        lambda: create_engine("embedded", None, options),
+        name="embedded",
+        model=Path(card.file).stem,
+        fingerprint=card.sha256,
+        context_tokens=options.context_tokens or DEFAULT_CONTEXT,
+        concurrency=options.parallel or DEFAULT_PARALLEL,
+    )
+
+
+__all__ = [
+    "ENGINES",
+    "Completion",
+    "Engine",
+    "EngineOptions",
+    "Message",
+    "Request",
+    "TokenLogprob",
+    "Usage",
+    "create_engine",
+    "create_later",
+]

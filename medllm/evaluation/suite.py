@@ -50,7 +50,7 @@ class Corpus(_Strict):
 class ReadingSettings(_Strict):
     """How the notes are asked about: options of ``medllm extract`` under the same names."""
 
-    readers: Literal["llm", "tagger"] = "llm"
+    readers: Literal["auto", "llm", "tagger"] = "auto"
     tagger: str | None = None
     tagger_labels: Mapping[str, str] | None = None
     engine: str = "auto"

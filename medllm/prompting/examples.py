@@ -9,6 +9,8 @@
 [('problem', 'fever'), ('drug', 'aspirin'), ('strength', '81 mg')]
 >>> example.links
 (('hasAttr', 1, 2),)
+
+Where a pack's mentions may overlap, one can stand inside another: ``[symptom|[anatomy|右上腹]压痛]``.
 """
 
 import re
@@ -18,9 +20,8 @@ from typing import NamedTuple
 
 from medllm.errors import SchemaError
 
-_MARK_UP = "write [label name=value #id <relation#id|text]; a mention cannot stand inside another"
-_MARKED = re.compile(r"\[([\w-]+)((?: [^\[\]|]+)?)\|([^\[\]]+)\]")
-_BROKEN = re.compile(r"\[[\w-]+(?: [^\[\]|]+)?\|")
+_MARK_UP = "write [label name=value #id <relation#id|text]"
+_TOKEN = re.compile(r"\[(?P<label>[\w-]+)(?P<more>(?: [^\[\]|]+)?)\||(?P<close>\])|[^\[\]]+|\[")
 
 
 class ExampleMention(NamedTuple):
@@ -41,40 +42,61 @@ class Example:
     links: tuple[tuple[str, int, int], ...]
 
 
+@dataclass
+class _Open:
+    """A mention whose end is still to come: its place among the mentions, where it begins, its label and attributes."""
+
+    index: int
+    start: int
+    label: str
+    attributes: dict[str, str]
+
+
 @cache
 def parse_example(marked: str) -> Example:
     """Read the mark-up. Raises SchemaError, with the number of the mention that is wrong."""
     text = ""
-    mentions: list[ExampleMention] = []
+    mentions: dict[int, ExampleMention] = {}
     by_id: dict[str, int] = {}
     pending: list[tuple[str, str, int]] = []
-    at = 0
-    for match in _MARKED.finditer(marked):
-        text += marked[at : match.start()]
-        attributes: dict[str, str] = {}
-        for word in match[2].split():
-            if word.startswith("#"):
-                if word[1:] in by_id:
-                    raise SchemaError(f"two mentions of an example have the id {word[1:]!r}", hint="number them #1, #2, ...")
-                by_id[word[1:]] = len(mentions)
-            elif word.startswith("<") and "#" in word:
-                label, head = word[1:].split("#", 1)
-                pending.append((label, head, len(mentions)))
-            elif "=" in word:
-                name, value = word.split("=", 1)
-                attributes[name] = value
-            else:
-                raise SchemaError(f"mention {len(mentions) + 1} of an example is not understood", hint=_MARK_UP)
-        mentions.append(ExampleMention(match[1], len(text), len(text) + len(match[3]), attributes))
-        text += match[3]
-        at = match.end()
-    text += marked[at:]
-    if _BROKEN.search(text):
-        raise SchemaError(f"an example has a mention that is not understood, after {len(mentions)} others or between them", hint=_MARK_UP)
+    opened: list[_Open] = []
+    count = 0
+    for token in _TOKEN.finditer(marked):
+        if token["label"]:
+            opened.append(_Open(count, len(text), token["label"], _head(token["more"], count, by_id, pending)))
+            count += 1
+        elif token["close"] and opened:
+            this = opened.pop()
+            if len(text) == this.start:
+                raise SchemaError(f"mention {this.index + 1} of an example has no text", hint=_MARK_UP)
+            mentions[this.index] = ExampleMention(this.label, this.start, len(text), this.attributes)
+        else:
+            text += token[0]
+    if opened:
+        raise SchemaError(f"mention {opened[0].index + 1} of an example does not end", hint=_MARK_UP)
     try:
         links = tuple((label, by_id[head], tail) for label, head, tail in pending)
     except KeyError as error:
         raise SchemaError(
             f"no mention of an example has the id {error}", hint="give the relation's first mention an id: [label #1|text]"
         ) from None
-    return Example(text, tuple(mentions), links)
+    return Example(text, tuple(mentions[index] for index in range(count)), links)
+
+
+def _head(words: str, index: int, by_id: dict[str, int], pending: list[tuple[str, str, int]]) -> dict[str, str]:
+    """The attributes of a mention; its id and the relations that end here go into ``by_id`` and ``pending``."""
+    attributes: dict[str, str] = {}
+    for word in words.split():
+        if word.startswith("#"):
+            if word[1:] in by_id:
+                raise SchemaError(f"two mentions of an example have the id {word[1:]!r}", hint="number them #1, #2, ...")
+            by_id[word[1:]] = index
+        elif word.startswith("<") and "#" in word:
+            label, head = word[1:].split("#", 1)
+            pending.append((label, head, index))
+        elif "=" in word:
+            name, value = word.split("=", 1)
+            attributes[name] = value
+        else:
+            raise SchemaError(f"mention {index + 1} of an example is not understood", hint=_MARK_UP)
+    return attributes

@@ -1,7 +1,9 @@
 """Questions: what a chunk is asked, as messages, slots and a grammar. One function a task."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from medllm.document import Entity, Relation
@@ -12,7 +14,7 @@ from medllm.grammar.description import Grammar
 from medllm.grammar.layout import Attribute, Found, Label, Layout, Part, Slot, get_layout
 from medllm.grammar.links import Link, LinkSlot, describe_links, write_links
 from medllm.prompting.examples import Example, ExampleMention, parse_example
-from medllm.prompting.render import Prompts
+from medllm.prompting.render import Guidelines, Prompts
 from medllm.schema import Schema, attributes, guideline
 from medllm.text.chunks import Chunk
 from medllm.text.lines import Line, split_lines
@@ -53,8 +55,19 @@ class Questions:
         self.pinned = get_layout("lines")  # for modifiers: a mention's line may not be copied once a mention
         self._labels = {c.label: to_label(c) for c in schema.entities}
         self._examples = tuple(parse_example(e) for e in schema.examples)
-        asked = ("entities", *(["modifiers"] if schema.modifiers else []), *(["relations"] if schema.pair_relations else []))
-        self._answers = {task: self._example_answers(task) for task in asked}
+        self._answers = {"entities": self._example_answers(self._entities_of)}
+        if schema.modifiers:
+            self._answers["modifiers"] = self._example_answers(self._modifiers_of)
+        for group, kinds in enumerate(schema.relation_groups):
+            self._answers[f"relations{group}"] = self._example_answers(partial(self._relations_of, kinds=kinds))
+
+    def in_language(self, language: str) -> "Questions":
+        """The same questions in another language; in this one where there are no prompts in that."""
+        if language == self.language or language not in self.prompts.languages("entities"):
+            return self
+        other = copy.copy(self)
+        other.language = language
+        return other
 
     # --- entities: every line of a chunk ---------------------------------------------------------------------------
 
@@ -65,7 +78,12 @@ class Questions:
         messages = self.prompts.messages(
             "entities",
             self.language,
-            static={"schema": self.schema, "labels": self._described(self.schema.main_entities), "layout": self.layout.name},
+            static={
+                "schema": self.schema,
+                "description": self._description(),
+                "labels": self._described(self.schema.main_entities),
+                "layout": self.layout.name,
+            },
             examples=self._answers["entities"],
             variables={"slots": slots, "section": chunk.section, "context": chunk.context},
         )
@@ -95,40 +113,49 @@ class Questions:
 
     # --- relations: pairs of mentions ------------------------------------------------------------------------------
 
-    def relations(self, mentions: Sequence[tuple[Entity, int]], lines: Sequence[Line]) -> Question:
-        """How ``mentions``, each with the index of its line among ``lines``, are related."""
-        slots = self._link_slots([_Placed(e.label, e.span.start, line) for e, line in mentions])
+    def relations(self, mentions: Sequence[tuple[Entity, int]], lines: Sequence[Line], group: int = 0) -> Question:
+        """How ``mentions``, each with the index of its line among ``lines``, are related, as far as a group of the schema's tells."""
+        kinds = self.schema.relation_groups[group]
+        slots = _link_slots([_Placed(e.label, e.span.start, line) for e, line in mentions], kinds)
         messages = self.prompts.messages(
             "relations",
             self.language,
-            static={"schema": self.schema, "relations": [_described_relation(r) for r in self.schema.pair_relations]},
-            examples=self._answers["relations"],
+            static={"schema": self.schema, "relations": [self._described_relation(r) for r in kinds]},
+            examples=self._answers[f"relations{group}"],
             variables={"lines": [line.view for line in lines], "mentions": [_shown(e) for e, _ in mentions]},
         )
         return Question(messages, Constraint(describe_links(slots)), links=slots)
 
-    def _link_slots(self, mentions: "Sequence[_Placed]") -> tuple[LinkSlot, ...]:
-        return tuple(LinkSlot(n, self._links(n - 1, mentions)) for n in range(1, len(mentions) + 1))
-
-    def _links(self, head: int, mentions: "Sequence[_Placed]") -> tuple[Link, ...]:
-        here = mentions[head]
-        near = [n for n, other in enumerate(mentions) if n != head and abs(other.line - here.line) <= NEAR_LINES]
-        near = sorted(sorted(near, key=lambda n: abs(mentions[n].start - here.start))[:MAX_TAILS])
-        return tuple(
-            Link(relation.label, n + 1)
-            for n in near
-            for relation in self.schema.relations_between(here.label, mentions[n].label)
-            if relation in self.schema.pair_relations
-        )
-
     # --- what is shown ---------------------------------------------------------------------------------------------
 
     def _described(self, kinds: Sequence[type[Entity]]) -> list[Mapping[str, Any]]:
-        return [{"name": c.label, "guideline": " ".join(guideline(c).split()), "attributes": attributes(c)} for c in kinds]
+        text = self._guidelines()
+        return [
+            {
+                "name": c.label,
+                "guideline": text.entities.get(c.label) or " ".join(guideline(c).split()),
+                "attributes": [replace(a, guideline=text.attributes.get(a.name, a.guideline)) for a in attributes(c)],
+            }
+            for c in kinds
+        ]
 
-    def _example_answers(self, task: str) -> list[tuple[Mapping[str, Any], str]]:
-        """The pack's worked examples as this task would be asked and answered. Raises SchemaError for one that could not be."""
-        write = {"entities": self._entities_of, "modifiers": self._modifiers_of, "relations": self._relations_of}[task]
+    def _described_relation(self, relation: type[Relation[Any, Any]]) -> Mapping[str, Any]:
+        return {
+            "name": relation.label,
+            "heads": [c.label for c in relation.heads()],
+            "tails": [c.label for c in relation.tails()],
+            "guideline": self._guidelines().relations.get(relation.label) or " ".join(guideline(relation).split()),
+        }
+
+    def _guidelines(self) -> Guidelines:
+        """Of the pack, in the language of the prompts where that is not its own."""
+        return Guidelines() if self.language == self.schema.language else self.prompts.guidelines(self.schema.name, self.language)
+
+    def _description(self) -> str:
+        return self._guidelines().description or self.schema.description
+
+    def _example_answers(self, write: "_Write") -> list[tuple[Mapping[str, Any], str]]:
+        """The pack's worked examples as a task would be asked and answered. Raises SchemaError for one that could not be."""
         answers = []
         for number, example in enumerate(self._examples, 1):
             lines = split_lines(example.text)
@@ -174,11 +201,14 @@ class Questions:
         shown = {"slots": slots, "mentions": [m.shown(example) for m in heads.values()]}
         return (shown, self.pinned.write(slots, found), self.pinned.describe(slots)) if slots else None
 
-    def _relations_of(self, example: Example, lines: Sequence[Line], mentions: "Sequence[_Mention]") -> "_Answer | None":
+    def _relations_of(
+        self, example: Example, lines: Sequence[Line], mentions: "Sequence[_Mention]", kinds: "Sequence[type[Relation[Any, Any]]]"
+    ) -> "_Answer | None":
         main = self._main(mentions)
         at = {i: n for n, i in enumerate(main, 1)}
-        slots = self._link_slots([_Placed(m.label, m.marked.start, m.line) for m in main.values()])
-        given = [(at[h], Link(label, at[t])) for label, h, t in example.links if h in main and t in main]
+        slots = _link_slots([_Placed(m.label, m.marked.start, m.line) for m in main.values()], kinds)
+        labels = {kind.label for kind in kinds}
+        given = [(at[h], Link(label, at[t])) for label, h, t in example.links if h in main and t in main and label in labels]
         offered = [LinkSlot(s.number, (*s.links, *(link for n, link in given if n == s.number and link not in s.links))) for s in slots]
         shown = {"lines": [line.view for line in lines], "mentions": [m.shown(example) for m in main.values()]}
         return (shown, write_links(offered, given), describe_links(slots)) if slots else None
@@ -189,7 +219,23 @@ class Questions:
         return {i: m for i, m in enumerate(mentions) if m.label in labels}
 
 
+def _link_slots(mentions: "Sequence[_Placed]", kinds: Sequence[type[Relation[Any, Any]]]) -> tuple[LinkSlot, ...]:
+    return tuple(LinkSlot(n, _links(n - 1, mentions, kinds)) for n in range(1, len(mentions) + 1))
+
+
+def _links(head: int, mentions: "Sequence[_Placed]", kinds: Sequence[type[Relation[Any, Any]]]) -> tuple[Link, ...]:
+    here = mentions[head]
+    near = [n for n, other in enumerate(mentions) if n != head and abs(other.line - here.line) <= NEAR_LINES]
+    near = sorted(sorted(near, key=lambda n: abs(mentions[n].start - here.start))[:MAX_TAILS])
+    return tuple(Link(kind.label, n + 1) for n in near for kind in kinds if _admits(kind, here.label, mentions[n].label))
+
+
+def _admits(kind: type[Relation[Any, Any]], head: str, tail: str) -> bool:
+    return any(c.label == head for c in kind.heads()) and any(c.label == tail for c in kind.tails())
+
+
 _Answer = tuple[Mapping[str, Any], str, Grammar]  # what is shown, its answer, and the grammar that must admit it
+_Write = Callable[[Example, Sequence[Line], "Sequence[_Mention]"], _Answer | None]
 
 
 class _Placed(NamedTuple):
@@ -217,15 +263,6 @@ class _Mention(NamedTuple):
 
 def _shown(entity: Entity) -> Mapping[str, str]:
     return {"label": entity.label, "text": " ".join(entity.text.split())}
-
-
-def _described_relation(relation: type[Relation[Any, Any]]) -> Mapping[str, Any]:
-    return {
-        "name": relation.label,
-        "heads": [c.label for c in relation.heads()],
-        "tails": [c.label for c in relation.tails()],
-        "guideline": " ".join(guideline(relation).split()),
-    }
 
 
 def _place(example: Example, mention: ExampleMention, lines: Sequence[Line], number: int) -> tuple[int, Part]:

@@ -1,13 +1,16 @@
 """Prompts: Jinja templates, one folder a task and language (``prompts/TASK/LANGUAGE/system.j2`` and ``user.j2``).
 
 The system part and the worked examples depend only on the schema, so that servers can keep them in their prefix cache; what
-belongs to the chunk comes last. A user's folder (``--prompts DIR``) overrides file by file. Templates run in Jinja's sandbox.
+belongs to the chunk comes last. ``prompts/guidelines/LANGUAGE/SCHEMA.toml`` holds the guidelines of a pack in a language that is not its
+own. A user's folder (``--prompts DIR``) overrides file by file. Templates run in Jinja's sandbox.
 """
 
 import hashlib
 import re
+import tomllib
 import traceback
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -22,11 +25,21 @@ DEFAULT_LANGUAGE = "en"
 _IN_PLACE = re.compile(r"[^/]+/[^/]+/(system|user)\.j2")
 
 
+@dataclass(frozen=True)
+class Guidelines:
+    """The guideline text of a pack in another language, by the labels of its classes; ``attributes`` by their names."""
+
+    description: str = ""
+    entities: Mapping[str, str] = field(default_factory=dict)
+    relations: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
 class Prompts:
     """Renders the messages of a task.
 
     >>> Prompts().languages("entities")
-    ('en',)
+    ('en', 'zh')
     """
 
     def __init__(self, overrides: str | Path | None = None) -> None:
@@ -34,7 +47,7 @@ class Prompts:
         loaders = [shipped]
         if overrides is not None:
             own = FileSystemLoader(overrides)
-            tasks = {name.split("/")[0] for name in shipped.list_templates()}
+            tasks = {name.split("/")[0] for name in shipped.list_templates() if _IN_PLACE.fullmatch(name)}
             if not any(name.split("/")[0] in tasks and _IN_PLACE.fullmatch(name) for name in own.list_templates()):
                 raise PromptError(
                     f"there is no template of any task in the folder {overrides}",
@@ -55,11 +68,22 @@ class Prompts:
         names = [name for name in self._environment.list_templates() if name.startswith(f"{task}/") and _IN_PLACE.fullmatch(name)]
         return tuple(sorted({name.split("/")[1] for name in names}))
 
+    def guidelines(self, schema: str, language: str) -> "Guidelines":
+        """The guideline text of a pack in another language (``guidelines/LANGUAGE/SCHEMA.toml``); empty where there is none."""
+        name = f"guidelines/{language}/{schema}.toml"
+        try:
+            source, _, _ = self._environment.loader.get_source(self._environment, name)  # type: ignore[union-attr]
+            return Guidelines(**tomllib.loads(source))
+        except TemplateNotFound:
+            return Guidelines()
+        except (OSError, ValueError, TypeError) as error:
+            raise PromptError(f"{name} fails: {type(error).__name__}", hint="compare it with the shipped ones") from None
+
     @property
     def digest(self) -> str:
         """SHA-256 over the names and sources of all templates in effect."""
         hashed = hashlib.sha256()
-        for name in sorted(self._environment.list_templates(extensions=["j2"])):
+        for name in sorted(self._environment.list_templates(extensions=["j2", "toml"])):
             try:
                 source, _, _ = self._environment.loader.get_source(self._environment, name)  # type: ignore[union-attr]
             except (OSError, UnicodeError) as error:

@@ -269,15 +269,15 @@ def words(name: str) -> str:
 
 
 def readers_of(votes: Sequence[Vote]) -> str:
-    """Who voted: ``LLM + tagger``."""
+    """Who found it: ``LLM + tagger``."""
     order = [*READERS]
-    readers = sorted({v.reader for v in votes}, key=lambda r: (order.index(r) if r in order else len(order), r))
+    readers = sorted({v.reader for v in votes if not v.about}, key=lambda r: (order.index(r) if r in order else len(order), r))
     return " + ".join(READERS.get(r, r) for r in readers)
 
 
 def votes(found: Sequence[Vote]) -> list[list[str]]:
-    """Votes as rows: reader, model, how it was placed, score."""
-    return [[READERS.get(v.reader, v.reader), v.model, v.placed, probability(v.score)] for v in found]
+    """Votes as rows: reader, model, what it says of an attribute or else how it was placed, score."""
+    return [[READERS.get(v.reader, v.reader), v.model, v.about or v.placed, probability(v.score)] for v in found]
 
 
 def probability(value: float | None) -> str:

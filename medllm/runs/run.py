@@ -52,24 +52,20 @@ class RunResult:
 def configuration(extractor: Extractor) -> dict[str, Any]:
     """Everything that decides what a run extracts; two runs with one configuration may share a directory."""
     always = {"medllm": medllm.__version__, "schema": {"name": extractor.schema.name, "digest": extractor.schema.digest}}
+    always["readers"] = extractor.readers
     if extractor.tagger is not None:
         tagger = extractor.tagger.tagger
-        return always | {
-            "readers": "tagger",
-            "engine": "tagger",
-            "model": tagger.config.name,
-            "model_sha256": tagger.fingerprint,
-            "tagger_labels": extractor.tagger.labels,
-            "relations": extractor.relations,
-        }
+        always |= {"tagger": tagger.config.name, "tagger_sha256": tagger.fingerprint, "tagger_labels": extractor.tagger.labels}
+    if extractor.readers == "tagger":
+        return always | {"engine": "tagger", "model": tagger.config.name, "relations": extractor.relations}
     return always | {
-        "readers": "llm",
         "engine": extractor.engine.name,
         "model": extractor.engine.model,
         "model_sha256": extractor.engine.fingerprint,
         "prompts": extractor.questions.prompts.digest,
-        "language": extractor.questions.language,
+        "language": extractor.language or "auto",
         "layout": extractor.layout.name,
+        "assertion": extractor.assertion,
         "relations": extractor.relations,
         "chunk_tokens": extractor.chunk_tokens,
         "context_tokens": extractor.engine.context_tokens,

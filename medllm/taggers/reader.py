@@ -10,6 +10,8 @@ from medllm.taggers.attachment import attach
 from medllm.taggers.tagger import TaggedMention, Tagger
 
 TAGGER = "tagger"
+BROADER = {"drug": "treatment"}
+"""A label that a schema lacks is read as a broader one that it has: the i2b2 2010 guideline counts drugs among treatments."""
 
 
 class TaggerReader:
@@ -22,7 +24,9 @@ class TaggerReader:
         self.tagger = tagger
         self.schema = schema
         self.relations = relations
-        wanted = {label: (labels or {}).get(label, label) for label in tagger.config.labels}
+        given = dict(labels or {})
+        known = set(schema.labels)
+        wanted = {label: given.get(label, label if label in known else BROADER.get(label, label)) for label in tagger.config.labels}
         self.labels = {label: to for label, to in wanted.items() if to in schema.labels}
         if not self.labels:
             raise SchemaError(
@@ -36,6 +40,17 @@ class TaggerReader:
         """The schema's labels that the tagger does not know."""
         known = set(self.labels.values())
         return tuple(label for label in self.schema.labels if label not in known)
+
+    @property
+    def knows_all(self) -> bool:
+        """True if it knows every label and attribute of the schema, and every relation that is asked for is one to a modifier."""
+        heads = {(self.labels.get(label), head.name) for head in self.tagger.config.attributes for label in head.labels}
+        attributes_known = all((label, name) in heads for label, values in self._values.items() for name in values)
+        return not self.unread and attributes_known and not (self.relations and self.schema.pair_relations)
+
+    def reads(self, language: str) -> bool:
+        """True if the tagger was made for notes in this language; it is English unless its ``about`` says otherwise."""
+        return language in self.tagger.config.about.get("languages", ["en"])
 
     def read(self, note: Note) -> tuple[tuple[Entity, ...], tuple[Relation[Any, Any], ...]]:
         """The mentions of a note in reading order, and the relations to their modifiers."""

@@ -1,4 +1,7 @@
-"""Lines: the numbered units of a prompt. A physical line of the note, or, where that is long, one sentence of it."""
+"""Lines: the numbered units of a prompt. A physical line of the note, or, where that is long, one sentence of it.
+
+Chinese lines that were broken to fit a page are put together first.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,6 +9,8 @@ from functools import cached_property
 
 import regex
 
+from medllm.text.breaks import physical_lines
+from medllm.text.broken import broken_lines
 from medllm.text.pieces import Piece, join_pieces, split_pieces
 
 WHOLE_PIECES = 40
@@ -14,10 +19,6 @@ WHOLE_PIECES = 40
 MAX_PIECES = 240
 """A sentence of more pieces is cut, at a gap if it has one near: longer lines make slow grammars and give a model nothing to hold on to."""
 
-BREAKS = r"\r\n\v\f\x1c-\x1e\x85\u2028\u2029"
-"""What ends a physical line, as a part of a regular expression's character class."""
-
-_PHYSICAL = regex.compile(rf"[^{BREAKS}]*(?:\r\n|[{BREAKS}]|$)")
 _SENTENCE_END = regex.compile(r"(?<=[.!?]['\")\]]?)\s+(?=[\"'(\[]?[\p{Lu}\p{Nd}])|(?<=[。！？；][”’」』）]?)(?![。！？；”’」』）])")
 _NOT_AN_END = regex.compile(
     r"""(?: ^\s*[\p{L}\p{Nd}]{1,3}                                  # a list's number or letter
@@ -50,11 +51,10 @@ def split_lines(text: str, *, sentences: bool = True) -> list[Line]:
     ['CC: cough.', 'Has COPD. Quit smoking.']
     """
     lines: list[Line] = []
-    for match in _PHYSICAL.finditer(text):
-        start, end = match.span()
+    for start, end in broken_lines(text) if sentences else physical_lines(text):
         whole = split_pieces(text, start, end)
         long = sentences and len(whole) > WHOLE_PIECES
-        for pieces in (split_pieces(text, s, e) for s, e in _sentences(text, start, end)) if long else (whole,):
+        for pieces in (split_pieces(text, s, e) for s, e in split_sentences(text, start, end)) if long else (whole,):
             lines.extend(Line(part[0].start, part[-1].end, part) for part in _bounded(pieces))
     return lines
 
@@ -71,7 +71,8 @@ def _bounded(pieces: tuple[Piece, ...]) -> Iterator[tuple[Piece, ...]]:
         yield pieces[first:]
 
 
-def _sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+def split_sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """The sentences of ``text[start:end]``, a physical line or more, as half-open offsets."""
     begin = start
     for match in _SENTENCE_END.finditer(text, start, end):
         if match.start() > begin and not _NOT_AN_END.search(text[max(begin, match.start() - 40) : match.start()]):

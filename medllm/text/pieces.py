@@ -3,8 +3,8 @@
 Half of all mention edges in clinical corpora are not at white space, so a piece is a run of letters, a run of digits, one
 character of a script written without blanks, or one punctuation mark (three or more equal marks in a row are one piece: rulers,
 dotted leaders). White space, control and format characters are gaps between pieces. The view of a line is its pieces, joined by
-one blank where there was a gap; mentions are written as parts of that view, and each piece knows its offsets in the note, so
-nothing is ever searched for.
+one blank where there was a gap (a line break between two characters of a script without blanks is none); mentions are written as
+parts of that view, and each piece knows its offsets in the note, so nothing is ever searched for.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from typing import NamedTuple
 import regex
 
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_UNSPACED_CHARACTER = regex.compile(rf"[{_UNSPACED}]")
 _PIECE = regex.compile(
     rf"""
       [{_UNSPACED}] \p{{M}}*
@@ -42,9 +43,17 @@ def split_pieces(text: str, start: int, end: int) -> tuple[Piece, ...]:
     """
     pieces: list[Piece] = []
     for match in _PIECE.finditer(text, start, end):
-        gap = bool(pieces) and match.start() > pieces[-1].end
+        gap = bool(pieces) and match.start() > pieces[-1].end and not _broken(text, pieces[-1].end, match.start())
         pieces.append(Piece(match.group(), match.start(), match.end(), gap))
     return tuple(pieces)
+
+
+def _broken(text: str, end: int, start: int) -> bool:
+    """True if a line break parts two characters of a script without blanks: there is no gap between them."""
+    between = text[end:start]
+    return ("\n" in between or "\r" in between) and bool(
+        _UNSPACED_CHARACTER.match(text, end - 1) and _UNSPACED_CHARACTER.match(text, start)
+    )
 
 
 def join_pieces(pieces: Sequence[Piece]) -> str:

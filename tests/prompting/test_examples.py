@@ -41,7 +41,7 @@ def test_brackets_of_the_text_itself_stay() -> None:
         "[problem #1|fever] [problem #1|chills]",
         "[problem|]",
         "[problem|fever",
-        "[problem|left [bodyloc|knee] pain]",
+        "[problem|left [bodyloc|knee] pain",
         "[drug|aspirin] and [problem assertion=absent|fever",
     ],
 )
@@ -50,3 +50,10 @@ def test_what_is_no_mark_up_is_refused_with_a_hint_and_without_the_text(marked: 
         parse_example(marked)
     assert caught.value.hint
     assert "fever" not in str(caught.value)
+
+
+def test_a_mention_may_stand_inside_another() -> None:
+    example = parse_example("无[symptom assertion=absent #1|[anatomy <located_in#1|右上腹]压痛]。")
+    assert example.text == "无右上腹压痛。"
+    assert [(m.label, m.start, m.end) for m in example.mentions] == [("symptom", 1, 6), ("anatomy", 1, 4)]
+    assert example.links == (("located_in", 0, 1),)

@@ -36,12 +36,12 @@ def test_a_folder_overrides_file_by_file(tmp_path: Path) -> None:
 
 
 def test_a_language_of_one_s_own_may_have_some_of_the_files(tmp_path: Path) -> None:
-    prompts = Prompts(template(tmp_path, "entities/zh/system.j2", "列出提到的内容。"))
-    assert prompts.languages("entities") == ("en", "zh")
-    assert prompts.languages("relations") == ("en",)
-    chinese, english = ask(prompts, "zh").messages, ask(Prompts()).messages
-    assert chinese[0].content == "列出提到的内容。"
-    assert chinese[1:] == english[1:]
+    prompts = Prompts(template(tmp_path, "entities/fr/system.j2", "Liste ce qui est mentionné."))
+    assert prompts.languages("entities") == ("en", "fr", "zh")
+    assert prompts.languages("relations") == ("en", "zh")
+    french, english = ask(prompts, "fr").messages, ask(Prompts()).messages
+    assert french[0].content == "Liste ce qui est mentionné."
+    assert french[1:] == english[1:]
 
 
 def test_a_language_without_templates_is_refused() -> None:

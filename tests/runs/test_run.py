@@ -70,7 +70,7 @@ def test_the_manifest_says_how_and_what(folder: Path, tmp_path: Path) -> None:
         "model": "scripted-1",
         "model_sha256": "0" * 64,
         "layout": "lines",
-        "language": "en",
+        "language": "auto",
         "relations": True,
         "chunk_tokens": 64,
         "context_tokens": 4096,
