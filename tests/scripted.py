@@ -15,7 +15,7 @@ from medllm.text.pieces import split_pieces
 _LINE = re.compile(r"(\d+): (.*)")
 _MENTION = re.compile(r'(\d+): ([\w-]+) "(.*?)" (?:in|见于): (.*)')
 _LISTED = re.compile(r'(\d+): ([\w-]+) "(.*)"')
-_ASKED = re.compile(r"^- ([\w-]+): ", re.MULTILINE)
+_ASKED = re.compile(r"^- ([\w-]+)(?:: |：)", re.MULTILINE)
 
 
 def task_of(request: Request) -> str:

@@ -91,8 +91,8 @@ def evaluate(
         raise UsageError("a suite has its schema and its label map", hint="give --gold FORMAT:PATH with --schema and --label-map")
     chosen = suites.load(suite) if suite is not None else suites.of_files(gold or "", schema, label_map)
     asked = {"engine": engine, "model": model, "layout": layout, "chunk_tokens": chunk_tokens, "relations": relations, "language": language}
-    asked |= {"readers": readers, "tagger": tagger, "tagger_labels": label_pairs(tagger_labels) or None}
-    chosen = chosen.with_settings(asked, labels=_names(labels), metrics=_names(metrics), samples=bootstrap)
+    tagging = {"readers": readers, "tagger": tagger, "tagger_labels": label_pairs(tagger_labels) or None}
+    chosen = chosen.with_settings(asked | tagging, labels=_names(labels), metrics=_names(metrics), samples=bootstrap)
     pack = Schema.load(chosen.pack_name)
     found = read_gold(chosen, pack, data=data, split=split, limit=limit)
     options = options_of(chosen, read_training_texts(chosen, pack, data=data))

@@ -18,20 +18,17 @@ class LazyEngine:
         self.fingerprint = fingerprint
         self.context_tokens = context_tokens
         self.concurrency = concurrency
+        self.constrained = True
         self._open_engine = open_engine
         self._engine: Engine | None = None
         self._lock = threading.Lock()
-
-    @property
-    def constrained(self) -> bool:
-        """True until the engine itself says otherwise."""
-        return self._engine is None or self._engine.constrained
 
     def opened(self) -> Engine:
         """The engine, opened now if need be."""
         with self._lock:
             if self._engine is None:
                 self._engine = self._open_engine()
+                self.constrained = self._engine.constrained
             return self._engine
 
     def count_tokens(self, text: str) -> int:
