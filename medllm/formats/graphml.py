@@ -7,6 +7,7 @@ is the relation's. Not held by the format: votes, the ledger, empty attributes, 
 """
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -101,10 +102,10 @@ class Writer:
 
     def write(self, extraction: Extraction) -> None:
         """Write the file of a note. Raises FormatError."""
-        lines = _networkx().generate_graphml(graph_of(extraction), prettyprint=False, named_key_ids=False)
-        content = '<?xml version="1.0" encoding="UTF-8"?>\n' + "".join(lines) + "\n"
+        content = BytesIO()
+        _networkx().write_graphml_xml(graph_of(extraction), content, prettyprint=False)
         # A parser would read a carriage return in a text as a line feed, unless it stands as a reference.
-        write_note(self._folder, extraction.note.id, {".graphml": content.replace("\r", "&#13;")})
+        write_note(self._folder, extraction.note.id, {".graphml": content.getvalue().decode().replace("\r", "&#13;")})
 
     def close(self) -> None:
         """Nothing is left open."""

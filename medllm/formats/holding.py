@@ -55,7 +55,7 @@ HELD: Mapping[str, frozenset[Feature]] = {
     "label-studio": _GRAPH - {F.PARTS},
     "medmentions": frozenset({F.MENTIONS, F.OVERLAPS, F.CODES, F.RELATIONS}),
     "n2c2-2018": _STANDOFF,
-    "n2c2-2022": _STANDOFF,
+    "n2c2-2022": _STANDOFF - {F.CODES},
     "neo4j": _GRAPH,
     "omop": _PLAIN | {F.ATTRIBUTES, F.CODES, F.CONFIDENCE},
     "parquet": _GRAPH,

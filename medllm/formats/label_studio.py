@@ -164,7 +164,9 @@ def _parsed(item: Placed, note: Note, schema: Schema | None, path: str) -> Parse
         value = one.get("value")
         if isinstance(value, Placed) and isinstance(labels := value.get(_labels_key(one)), list):
             name = str(one.get("id") or "")
-            made = [_mention(found, one, value, str(label), own.get(name, []), units, name if n == 0 else "") for n, label in enumerate(labels)]
+            made = [
+                _mention(found, one, value, str(label), own.get(name, []), units, name if n == 0 else "") for n, label in enumerate(labels)
+            ]
             by_id.setdefault(name, next(filter(None, made), None))
     for one in results:
         kind = one.get("type")
@@ -184,9 +186,7 @@ def _chosen(item: Placed, found: Collector) -> list[Placed]:
     return [one for part in chosen for one in _listed(part, "result")]
 
 
-def _mention(
-    found: Collector, one: Placed, value: Placed, label: str, more: list[Placed], units: CodeUnits, name: str
-) -> Entity | None:
+def _mention(found: Collector, one: Placed, value: Placed, label: str, more: list[Placed], units: CodeUnits, name: str) -> Entity | None:
     place = value.get("globalOffsets") if isinstance(value.get("globalOffsets"), Placed) else value
     start, end, written = place.get("start"), place.get("end"), value.get("text")
     if type(start) is not int or type(end) is not int:

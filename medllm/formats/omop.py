@@ -68,7 +68,13 @@ NLP_COLUMNS = (
     "term_modifiers",
 )
 _OURS = ("note_id", "note_text", "note_source_value")
-_MUST = {"person_id": "0", "note_type_concept_id": "0", "note_class_concept_id": "0", "encoding_concept_id": "0", "language_concept_id": "0"}
+_MUST = {
+    "person_id": "0",
+    "note_type_concept_id": "0",
+    "note_class_concept_id": "0",
+    "encoding_concept_id": "0",
+    "language_concept_id": "0",
+}
 _NOT_THE_PATIENTS = frozenset({Assertion.ABSENT, Assertion.CONDITIONAL, Assertion.HYPOTHETICAL, Assertion.ASSOCIATED_WITH_SOMEONE_ELSE})
 _AROUND = 50
 _LAST_NUMBER = re.compile(r"(?:.*/)?([1-9][0-9]{0,17})", re.DOTALL)

@@ -17,6 +17,7 @@ order of relations, of codes and of mentions at one place, votes, the ledger, lo
 """
 
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -72,7 +73,8 @@ def graph_of(extraction: Extraction) -> Any:
 
     def confidence(node: Any, value: float | None) -> None:
         if value is not None:
-            graph.add((node, its.taConfidence, rdflib.Literal(value, datatype=rdflib.XSD.double)))
+            # As a decimal: rdflib writes a double with seven digits.
+            graph.add((node, its.taConfidence, rdflib.Literal(f"{Decimal(repr(value)):f}", datatype=rdflib.XSD.decimal)))
 
     note = iri("note", extraction.note.id)
     graph.add((note, rdf.type, nif.Context))
@@ -198,7 +200,7 @@ def _name(graph: Any, node: Any) -> str:
 
 def _confidence(literal: Any) -> float | None:
     value = getattr(literal, "value", None)
-    return float(value) if isinstance(value, int | float) and 0 <= value <= 1 else None
+    return float(value) if isinstance(value, int | float | Decimal) and 0 <= value <= 1 else None
 
 
 def _quoted(name: str) -> str:

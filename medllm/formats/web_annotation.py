@@ -35,7 +35,9 @@ _AROUND = 32
 def read(path: Path, schema: Schema | None = None) -> Iterator[Parsed]:
     """The notes of a folder, or of one ``.jsonld``; its ``.txt`` stands beside it. Raises FormatError."""
     for name, file in named_or_below(path, ENDINGS):
-        text = read_text(file.with_name(file.name[: -len(".jsonld")] + ".txt") if file.name.endswith(".jsonld") else file.with_suffix(".txt"))
+        text = read_text(
+            file.with_name(file.name[: -len(".jsonld")] + ".txt") if file.name.endswith(".jsonld") else file.with_suffix(".txt")
+        )
         found = Collector(Note(id=id_of(name), text=text), schema, str(file))
         problems = []
         for item in objects(file):
@@ -131,7 +133,10 @@ def _collect(item: Placed, found: Collector) -> None:
             places if len(places) == len(parts) else [],
             name=name,
             written=" ".join(filter(None, (_exact(part) for part in parts if isinstance(part, Placed)))) or None,
-            attributes=[Given(unquote(k, errors="surrogatepass"), v) for k, _, v in (value.partition("=") for value in _values(bodies, "describing"))],
+            attributes=[
+                Given(unquote(k, errors="surrogatepass"), v)
+                for k, _, v in (value.partition("=") for value in _values(bodies, "describing"))
+            ],
             codes=_values(bodies, "identifying"),
         )
         if by_id.setdefault(str(one.get("id")), made) is not made:

@@ -21,9 +21,30 @@ from medllm.errors import FormatError
 from medllm.formats import fhir_resources, registry
 from medllm.schema import Schema
 
-quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-PIECES = ["fever ", "Chest", " pain", "\n", "  ", "\t", "\r\n", "\r", "é", "e\u0301", "\U0001f912", "发热", "\x85", "\u2028", "]]>", '"', ";", "<&", "'''", "\\"]
+PIECES = [
+    "fever ",
+    "Chest",
+    " pain",
+    "\n",
+    "  ",
+    "\t",
+    "\r\n",
+    "\r",
+    "é",
+    "e\u0301",
+    "\U0001f912",
+    "发热",
+    "\x85",
+    "\u2028",
+    "]]>",
+    '"',
+    ";",
+    "<&",
+    "'''",
+    "\\",
+]
 CODES = ["MESH:D003920", "UMLS:C0011849", "LOINC:718-7", "X:1", "plain", "ICD10CM:E11.9"]
 LABELS = ("problem", "drug", "test", "ade", "treatment", "Übel-1")
 ASSERTIONS = ["present", "absent", "possible", "associated_with_someone_else", "très=grave, oui"]
@@ -121,7 +142,7 @@ def through(name: str, extraction: Extraction, file: str = "", schema: Schema | 
 ROUND_TRIPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "csv": (("votes",), ()),
     "doccano": (("parts", "attributes", "codes", "confidence", "votes", "meta"), ()),
-    "fhir": ((), ()),
+    "fhir": ((), ("relations",)),
     "graphml": (("votes",), ("entities",)),
     "label-studio": (("parts", "votes", "ids"), ()),
     "neo4j": (("votes",), ()),
@@ -158,7 +179,7 @@ def _sample() -> Extraction:
     votes = (Vote(reader="llm", model="m1", placed="grammar", score=0.5), Vote(reader="tagger", model="m2"))
     drug = any_entity("drug").at(text, 17, 24, id="T1", codes=("MESH:D001241", "X:2"), confidence=0.75, votes=votes)
     often = any_entity("frequency").at(text, 25, 30, id="T2")
-    pain = any_entity("problem").at(text, 35, 42, 49, 53, id="T3", assertion="absent")
+    pain = any_entity("problem").at(text, 39, 45, 52, 56, id="T3", assertion="absent")
     relations = (any_relation("hasAttr")(id="R1", head=drug, tail=often), any_relation("TrAP")(id="R2", head=drug, tail=pain))
     return Extraction(note=Note(id="ward/n", text=text, meta={"patient_id": "7"}), entities=(drug, often, pain), relations=relations)
 
@@ -199,7 +220,7 @@ def test_a_schema_gives_its_own_classes(name: str) -> None:
             "entities": (
                 Drug.at(TEXT, 17, 24, id="T1"),
                 Frequency.at(TEXT, 25, 30, id="T2"),
-                Problem.at(TEXT, 35, 42, id="T3", assertion=Assertion.ABSENT),
+                Problem.at(TEXT, 39, 45, id="T3", assertion=Assertion.ABSENT),
             ),
             "relations": (),
         }
@@ -221,13 +242,13 @@ def test_spacy_reads_the_docs(tmp_path: Path) -> None:
     assert [(s.text, s.label_, s.id_) for s in doc.spans["sc"]] == [
         ("aspirin", "drug", "T1"),
         ("daily", "frequency", "T2"),
-        ("her sev", "problem", "T3"),
-        ("hest", "problem", "T3"),
+        ("severe", "problem", "T3"),
+        ("pain", "problem", "T3"),
     ]
     assert [(e.text, e.label_, e.kb_id_) for e in doc.ents] == [
         ("aspirin", "drug", "MESH:D001241"),
         ("daily", "frequency", ""),
-        ("her severe chest", "problem", ""),
+        ("severe chest pain", "problem", ""),
     ]
 
 
@@ -268,7 +289,7 @@ def test_rdflib_answers_questions(tmp_path: Path) -> None:
         f"PREFIX nif: <{nif}> SELECT ?drug ?problem ?text WHERE {{ ?d <urn:medllm:relation:TrAP> ?p ; nif:anchorOf ?drug ; "
         "nif:referenceContext ?n . ?p nif:anchorOf ?problem . ?n nif:isString ?text }"
     )
-    assert [tuple(map(str, row)) for row in rows] == [("aspirin", "her sev hest", TEXT)]
+    assert [tuple(map(str, row)) for row in rows] == [("aspirin", "severe pain", TEXT)]
 
 
 def test_a_graph_of_many_notes_is_read(tmp_path: Path) -> None:
@@ -321,6 +342,7 @@ def test_neo4j_finds_every_end_of_every_relationship(tmp_path: Path) -> None:
     assert rows("mentions")[0]["start:long"] == "17"
 
 
+@pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning")  # rdflib's own use of it
 def test_the_annotations_are_linked_data(tmp_path: Path) -> None:
     rdflib = pytest.importorskip("rdflib")
     save("web-annotation", tmp_path, SAMPLE)
@@ -376,7 +398,7 @@ def test_omop_columns_are_those_of_the_model(tmp_path: Path) -> None:
     assert [(r["note_nlp_id"], r["note_id"], r["offset"], r["lexical_variant"], r["term_exists"]) for r in rows] == [
         ("1", "1", "17", "aspirin", "Y"),
         ("2", "1", "25", "daily", "Y"),
-        ("3", "1", "35", "her severe chest p"[:18], "N"),
+        ("3", "1", "39", "severe chest pain", "N"),
     ]
     assert rows[0]["term_modifiers"] == "label=drug,id=T1,code=MESH:D001241,code=X:2,confidence=0.75"
 
@@ -461,7 +483,14 @@ def test_relations_fill_the_resources(tmp_path: Path) -> None:
         "bodyloc": (52, 61),
     }
     of = {label: any_entity(label).at(text, *span) for label, span in parts.items()}
-    links = [("drug", "strength"), ("drug", "frequency"), ("drug", "ade"), ("test", "labvalue"), ("problem", "severity"), ("problem", "bodyloc")]
+    links = [
+        ("drug", "strength"),
+        ("drug", "frequency"),
+        ("drug", "ade"),
+        ("test", "labvalue"),
+        ("problem", "severity"),
+        ("problem", "bodyloc"),
+    ]
     relations = tuple(any_relation("hasAttr")(head=of[head], tail=of[tail]) for head, tail in links)
     extraction = Extraction(note=Note(id="n", text=text), entities=tuple(of.values()), relations=relations)
     found = {r["resourceType"]: r for r in resources(extraction, tmp_path)}
@@ -564,7 +593,7 @@ def test_doccano_counts_code_units(tmp_path: Path) -> None:
     record = json.loads((tmp_path / "doccano.jsonl").read_text())
     units = TEXT.encode("utf-16-le")
     found = [units[2 * e["start_offset"] : 2 * e["end_offset"]].decode("utf-16-le") for e in record["entities"]]
-    assert found == ["aspirin", "daily", TEXT[35:53]]
+    assert found == ["aspirin", "daily", "severe chest pain"]
 
 
 @pytest.mark.parametrize("key", ["label", "labels"])
