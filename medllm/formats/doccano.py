@@ -105,8 +105,9 @@ def _parsed(item: Placed, fallback: str, schema: Schema | None, path: str) -> Pa
     for one in _listed(item, "relations"):
         link = one if isinstance(one, Placed) else Placed()
         ends = [by_id.get(link[key]) if isinstance(link.get(key), int) else None for key in ("from_id", "to_id")]
-        number = link.get("id") if type(link.get("id")) is int else len(found.relations) + 1
-        found.relation(link.line or item.line, str(link.get("type") or ""), *ends, name=f"R{number}")
+        key = link.get("id")
+        name = f"R{key if type(key) is int else len(found.relations) + 1}"
+        found.relation(link.line or item.line, str(link.get("type") or ""), *ends, name=name)
     return found.parsed()
 
 

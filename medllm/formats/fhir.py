@@ -191,10 +191,16 @@ def _parsed(bundle: Placed, name: str, schema: Schema | None, path: str) -> Pars
     for reference, resource in resources.items():
         for link in _own(resource, "relation"):
             own = _values(link)
-            tail = mentions.get(str((own.get("target") or {}).get("reference")))
-            belief = {"confidence": number_in(own.get("confidence")), "votes": _votes(link)}
-            label, of = str(own.get("label") or ""), mentions.get(reference)
-            found.relation(link.line, label, of, tail, name=str(own.get("id") or ""), **belief)  # type: ignore[arg-type]
+            target = own.get("target")
+            found.relation(
+                link.line,
+                str(own.get("label") or ""),
+                mentions.get(reference),
+                mentions.get(str(target.get("reference"))) if isinstance(target, Placed) else None,
+                name=str(own.get("id") or ""),
+                confidence=number_in(own.get("confidence")),
+                votes=_votes(link),
+            )
     return found.parsed()
 
 
@@ -230,7 +236,9 @@ def _text(resource: Placed) -> str | None:
         return None
     for content in _objects(resource.get("content")):
         attachment = content.get("attachment")
-        data = attachment.get("data") if isinstance(attachment, Placed) else None
+        if not isinstance(attachment, Placed):
+            continue
+        data = attachment.get("data")
         if isinstance(data, str) and str(attachment.get("contentType", "text/plain")).startswith("text/plain"):
             try:
                 return base64.b64decode(data, validate=True).decode()

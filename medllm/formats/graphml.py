@@ -2,8 +2,8 @@
 
 A directed multigraph. Its nodes have a ``kind``: the ``note`` (with ``text``, ``note_id`` and ``meta_NAME``), its ``mention`` s (``label``,
 ``start``, ``end``, ``spans`` as ``3 8;12 15``, ``text``, ``confidence``, ``attribute_NAME``) and their ``code`` s. So have its edges:
-``has_mention`` from the note, ``has_code`` from a mention to a code, and ``relation`` (``label``, ``confidence``) from head to tail, whose id
-is the relation's. Not held by the format: votes, the ledger, empty attributes, what XML cannot have (U+FFFD).
+``has_mention`` from the note, ``has_code`` from a mention to a code, and ``relation`` (``label``, ``confidence``) from head to tail, whose
+id is the relation's. Not held by the format: votes, the ledger, empty attributes, what XML cannot have (U+FFFD).
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from medllm.document import Entity, Extraction, Note
+from medllm.document import Entity, Extraction, Note, Relation
 from medllm.errors import FormatError
 from medllm.formats.base import Parsed, Problem
 from medllm.formats.collecting import Collector, Given, attach
@@ -76,20 +76,18 @@ def graph_of(extraction: Extraction) -> Any:
     graph.add_node(NOTE, kind=NOTE, note_id=xml(note.id), text=xml(note.text), **meta)
     mentions, relations = named(extraction)
     for name, entity in mentions:
-        values = {f"{_ATTRIBUTE}{xml(k)}": xml(attribute_value(v)) for k, v in entity.attributes.items() if v is not None}
-        more = values if entity.confidence is None else values | {"confidence": float(entity.confidence)}
+        own = {f"{_ATTRIBUTE}{xml(k)}": xml(attribute_value(v)) for k, v in entity.attributes.items() if v is not None}
         spans = ";".join(f"{span.start} {span.end}" for span in entity.spans)
         node = f"{MENTION}/{xml(name)}"
         outer = {"start": entity.span.start, "end": entity.span.end, "spans": spans, "text": xml(entity.text)}
-        graph.add_node(node, kind=MENTION, mention_id=xml(name), label=xml(entity.label), **outer, **more)
+        graph.add_node(node, kind=MENTION, mention_id=xml(name), label=xml(entity.label), **outer, **own, **_belief(entity))
         graph.add_edge(NOTE, node, kind=HAS_MENTION)
         for code in map(xml, entity.codes):
             graph.add_node(f"{CODE}/{code}", kind=CODE, code=code)
             graph.add_edge(node, f"{CODE}/{code}", kind=HAS_CODE)
     for order, (name, relation, head, tail) in enumerate(relations):
-        more = {} if relation.confidence is None else {"confidence": float(relation.confidence)}
         ends = f"{MENTION}/{xml(head)}", f"{MENTION}/{xml(tail)}"
-        graph.add_edge(*ends, key=xml(name), kind=RELATION, label=xml(relation.label), order=order, **more)
+        graph.add_edge(*ends, key=xml(name), kind=RELATION, label=xml(relation.label), order=order, **_belief(relation))
     return graph
 
 
@@ -109,6 +107,10 @@ class Writer:
 
     def close(self) -> None:
         """Nothing is left open."""
+
+
+def _belief(one: Entity | Relation[Any, Any]) -> dict[str, float]:
+    return {} if one.confidence is None else {"confidence": float(one.confidence)}
 
 
 def _networkx() -> Any:

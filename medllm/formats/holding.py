@@ -8,8 +8,9 @@ import importlib.metadata
 from collections import Counter
 from collections.abc import Collection, Mapping
 from enum import StrEnum
+from typing import Any
 
-from medllm.document import Extraction
+from medllm.document import Entity, Extraction, Relation
 from medllm.formats.conll import flat
 
 
@@ -89,7 +90,7 @@ def features(extraction: Extraction) -> Counter[Feature]:
     """
     entities, relations = extraction.entities, extraction.relations
     joined = {id(end) for relation in relations for end in (relation.head, relation.tail)}
-    found = [*entities, *relations]
+    found: list[Entity | Relation[Any, Any]] = [*entities, *relations]
     return +Counter(
         {
             F.TEXT: 1,

@@ -138,9 +138,9 @@ def _read(path: Path, name: str, schema: Schema | None) -> Iterator[Parsed | Pro
         if isinstance(item, Problem):
             yield item
             continue
-        data = item.get("data")
-        texts = [v for v in data.values() if isinstance(v, str)] if isinstance(data, Placed) else []
-        text = data["text"] if isinstance(data, Placed) and isinstance(data.get("text"), str) else texts[0] if len(texts) == 1 else None
+        data = _object(item, "data")
+        texts = [value for value in data.values() if isinstance(value, str)]
+        text = data.get("text") if isinstance(data.get("text"), str) else texts[0] if len(texts) == 1 else None
         if text is None:
             yield Problem(str(path), item.line, "malformed-line", "a task without data.text", dropped=True)
             continue
@@ -187,7 +187,7 @@ def _chosen(item: Placed, found: Collector) -> list[Placed]:
 
 
 def _mention(found: Collector, one: Placed, value: Placed, label: str, more: list[Placed], units: CodeUnits, name: str) -> Entity | None:
-    place = value.get("globalOffsets") if isinstance(value.get("globalOffsets"), Placed) else value
+    place = _object(value, "globalOffsets") or value
     start, end, written = place.get("start"), place.get("end"), value.get("text")
     if type(start) is not int or type(end) is not int:
         found.report(one.line, "malformed-line", "a region whose start and end are no numbers", dropped=True)
@@ -199,7 +199,7 @@ def _mention(found: Collector, one: Placed, value: Placed, label: str, more: lis
         start, end = units.points(start), units.points(end)
     given, codes = [], []
     for extra in more:
-        inner = extra["value"] if isinstance(extra.get("value"), Placed) else Placed()
+        inner = _object(extra, "value")
         control = str(extra.get("from_name") or "")
         if extra["type"] == "choices":
             given += [Given(_attribute(control), str(choice), extra.line) for choice in _strings(inner.get("choices"))]
@@ -225,6 +225,11 @@ def _link(found: Collector, one: Placed, by_id: dict[str, Entity | None]) -> Non
 def _labels_key(one: Placed) -> str:
     kind = one.get("type")
     return kind if isinstance(kind, str) and kind.endswith("labels") else "labels"
+
+
+def _object(item: Placed, key: str) -> Placed:
+    found = item.get(key)
+    return found if isinstance(found, Placed) else Placed()
 
 
 def _listed(item: Placed, key: str) -> list[Placed]:

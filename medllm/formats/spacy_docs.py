@@ -1,15 +1,15 @@
 """spaCy's ``DocBin`` files <-> Extraction (https://spacy.io/api/docbin); needs spaCy, no model.
 
 Each note is a ``Doc``. ``doc.spans["sc"]``, the key of spaCy's span categorizer, has every part of every mention in the mentions' order:
-the label is the mention's, ``span.id_`` its id (parts of a mention share it), ``span.kb_id_`` its first code. ``doc.ents`` has mentions that
-do not overlap, the longest first, for training a recognizer. ``doc.user_data["medllm"]`` has the note's id and meta, the attributes,
+the label is the mention's, ``span.id_`` its id (parts of a mention share it), ``span.kb_id_`` its first code. ``doc.ents`` has mentions
+that do not overlap, the longest first, for training a recognizer. ``doc.user_data["medllm"]`` has the note's id and meta, the attributes,
 codes and confidence of mentions by id, and the relations. Tokens are those of spaCy's English tokenizer, cut at the edges of mentions.
 
 Read are also other people's ``DocBin`` files: ``doc.spans["sc"]``, or ``doc.ents`` without it. Not held by the format: votes, the ledger,
 lone surrogates (U+FFFD).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -51,7 +51,7 @@ def to_extraction(doc: Any, note_id: str, schema: Schema | None = None, *, path:
     meta = {str(k): str(v) for k, v in _dict(told.get("meta")).items()}
     found = Collector(Note(id=clean(str(told.get("note_id") or note_id)), text=doc.text, meta=meta), schema, path)
     parts: dict[str, list[Any]] = {}
-    for count, span in enumerate(doc.spans[SPANS_KEY] if SPANS_KEY in doc.spans else doc.ents):
+    for count, span in enumerate(doc.spans.get(SPANS_KEY, doc.ents)):
         parts.setdefault(span.id_ or f"#{count}", []).append(span)
     by_id: dict[str, Entity | None] = {}
     for name, spans in parts.items():

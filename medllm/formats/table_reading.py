@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from medllm.document import Note
+from medllm.document import Entity, Note
 from medllm.errors import FormatError
 from medllm.formats.base import Parsed, Problem
 from medllm.formats.collecting import Collector, Given, attach
@@ -121,7 +121,7 @@ def _by_note(path: Path, needed: tuple[str, ...], rename: Rename) -> Generator[P
 
 def _parsed(note: Note, mentions: list[Row], relations: list[Row], schema: Schema | None, places: Mapping[str, Path]) -> Parsed:
     found = Collector(note, schema, str(places["mentions"]))
-    by_id = {}
+    by_id: dict[str, Entity | None] = {}
     for row in mentions:
         cells = row.cells
         name = str(cells["id"] or "")

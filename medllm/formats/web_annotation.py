@@ -114,7 +114,8 @@ def _quoted(name: str) -> str:
 
 
 def _collect(item: Placed, found: Collector) -> None:
-    page = item.get("first") if isinstance(item.get("first"), Placed) else item
+    first = item.get("first")
+    page = first if isinstance(first, Placed) else item
     items = [one for one in _list(page.get("items")) if isinstance(one, Placed)] or ([item] if item.get("target") else [])
     by_id: dict[str, Entity | None] = {}
     links = []
