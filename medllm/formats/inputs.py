@@ -11,9 +11,9 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from typing import IO, Any, BinaryIO
 
+from medllm.digests import DigestMap
 from medllm.document import Note
 from medllm.errors import InputError
 from medllm.formats import fhir_notes, hl7v2
@@ -92,16 +92,15 @@ def read_inputs(
 
 
 def _read_all(sources: Sequence[Source], options: RowOptions, stdin: BinaryIO | None) -> Iterator[Note | Unreadable]:
-    seen: set[bytes] = set()
+    seen = DigestMap()
     for source in sources:
         try:
             for item in _read(source, options, stdin):
                 if isinstance(item, Note):
-                    digest = blake2b(item.id.encode(), digest_size=16).digest()
-                    if digest in seen:
+                    if seen.get(item.id):
                         yield Unreadable(item.id, source.path, "duplicate-id", "an earlier note has the same id")
                         continue
-                    seen.add(digest)
+                    seen.set(item.id, 1)
                 yield item
         except Refusal as refusal:
             yield Unreadable(source.id, source.path, refusal.reason, refusal.detail)

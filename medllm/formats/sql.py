@@ -6,6 +6,7 @@ The URL may hold a password: no message tells more of it than the kind of databa
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from medllm.digests import DigestMap
 from medllm.document import Note
 from medllm.errors import InputError, UsageError
 from medllm.formats.decoding import Refusal, Unreadable
@@ -41,14 +42,14 @@ def read_query(
 
 def _notes(result: Any, close: Any, names: Sequence[str], options: RowOptions) -> Iterator[Note | Unreadable]:
     source = Source(_ID, _ID, "sql")
-    seen: set[str] = set()
+    seen = DigestMap()
     try:
         for item in row_notes(source, _rows(result, names), options):
-            if isinstance(item, Note) and item.id in seen:
+            if isinstance(item, Note) and seen.get(item.id):
                 yield Unreadable(item.id, _ID, "duplicate-id", "an earlier note has the same id")
                 continue
             if options.id_column is not None:
-                seen.add(item.id)
+                seen.set(item.id, 1)
             yield item
     except Refusal as refusal:
         yield Unreadable(_ID, _ID, refusal.reason, refusal.detail)
