@@ -8,8 +8,9 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from medllm.document import Entity, Note
 from medllm.errors import FormatError
@@ -73,8 +74,7 @@ def read_tables(folder: Path, ending: str, schema: Schema | None, rename: Rename
 def table_rows(path: Path, needed: tuple[str, ...], rename: Rename = str) -> Iterator[Row | Problem]:
     """The rows of a ``.csv`` or ``.parquet`` file, and what is none. Raises FormatError where a needed column is missing."""
     try:
-        with path.open("rb") as stream:
-            rows = parquet_rows(stream) if path.suffix == ".parquet" else csv_rows(stream, delimiter=",", encoding="utf-8", limit=_RECORD)
+        with path.open("rb") as stream, closing(_rows(stream, path.suffix)) as rows:
             for row in rows:
                 if isinstance(row, BadRow):
                     yield Problem(str(path), None, "malformed-line", f"row {row.number}: {row.reason}: {row.detail}", dropped=True)
@@ -87,6 +87,13 @@ def table_rows(path: Path, needed: tuple[str, ...], rename: Rename = str) -> Ite
         raise FormatError(f"{refusal.reason}: {refusal.detail}", path=str(path)) from None
     except OSError as error:
         raise FormatError(f"cannot be read: {error.strerror or type(error).__name__}", path=str(path)) from None
+
+
+def _rows(stream: IO[bytes], ending: str) -> Generator[Row | BadRow, None, None]:
+    if ending == ".parquet":
+        yield from parquet_rows(stream)
+    else:
+        yield from csv_rows(stream, delimiter=",", encoding="utf-8", limit=_RECORD)
 
 
 def number_in(value: Any) -> float | None:
