@@ -30,8 +30,48 @@ from medllm.formats import registry
 from medllm.formats.conll import flat
 from medllm.formats.holding import HELD, Feature
 
-NAMES = "brat bioc-json bioc-xml conll csv doccano fhir graphml jsonl label-studio neo4j omop parquet rdf spacy web-annotation".split()
-WORDS = 'fever cough pain chest left knee aspirin 81 mg daily denies no mother état 发热 \U0001f912 β-blocker e\u0301tude <5 & "so" it\'s'.split()
+NAMES = [
+    "brat",
+    "bioc-json",
+    "bioc-xml",
+    "conll",
+    "csv",
+    "doccano",
+    "fhir",
+    "graphml",
+    "jsonl",
+    "label-studio",
+    "neo4j",
+    "omop",
+    "parquet",
+    "rdf",
+    "spacy",
+    "web-annotation",
+]
+WORDS = [
+    "fever",
+    "cough",
+    "pain",
+    "chest",
+    "left",
+    "knee",
+    "aspirin",
+    "81",
+    "mg",
+    "daily",
+    "denies",
+    "no",
+    "mother",
+    "état",
+    "发热",
+    "🤒",
+    "β-blocker",
+    "étude",
+    "<5",
+    "&",
+    '"so"',
+    "it's",
+]
 GAPS = (" ", " ", " ", "\n", "  ", "\r\n", "\t", ".\n\n")
 LABELS = ("problem", "drug", "test", "severity", "ade")
 CODES = ("MESH:D005334", "UMLS:C0015967", "LOINC:718-7", "X:1")
