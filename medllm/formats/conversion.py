@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medllm.document import Extraction, Note
-from medllm.errors import FormatError, UsageError
+from medllm.errors import UsageError
 from medllm.formats import discovery, registry
 from medllm.formats.base import Parsed, Problem, Writer
 from medllm.formats.decoding import Unreadable
@@ -95,12 +95,10 @@ def _split(given: str, example: str) -> tuple[str, str]:
 
 
 def _read(name: str, path: str, schema: Schema | None) -> Iterator[Parsed | Unreadable]:
-    try:
-        return registry.reader(name)(Path(path), schema)
-    except FormatError:
-        if name not in discovery.FORMATS:
-            raise
+    one_table = name in ("csv", "parquet") and Path(path).is_file()  # of notes: annotations are tables in a folder
+    if name in discovery.FORMATS and (one_table or name not in registry.READERS):
         return map(_without_mentions, read_inputs([f"{name}:{path}"]))
+    return registry.reader(name)(Path(path), schema)
 
 
 def _without_mentions(item: Note | Unreadable) -> Parsed | Unreadable:

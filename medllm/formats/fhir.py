@@ -178,12 +178,15 @@ def _parsed(bundle: Placed, name: str, schema: Schema | None, path: str) -> Pars
     for entry in _objects(bundle.get("entry")):
         if isinstance(resource := entry.get("resource"), Placed):
             resources[str(entry.get("fullUrl") or f"{resource.get('resourceType')}/{resource.get('id')}")] = resource
-    document, text = next(((r, t) for r in resources.values() if (t := _text(r)) is not None), (None, ""))
-    if document is None:
+    documents = [(r, t) for r in resources.values() if (t := _text(r)) is not None]
+    if not documents:
         return Problem(path, bundle.line, "malformed-line", "no DocumentReference with a plain text", dropped=True)
+    document, text = documents[0]
     told = next((str(i["value"]) for i in _objects(document.get("identifier")) if i.get("system") == NOTE_ID and i.get("value")), name)
     meta = {str(e.get("name")): str(e.get("value")) for e in map(_values, _own(document, "meta"))}
     found = Collector(Note(id=clean(told), text=text, meta=meta), schema, path)
+    if len(documents) > 1:
+        found.report(documents[1][0].line, "not-held", f"{len(documents) - 1} further documents of the bundle", dropped=True)
     mentions: dict[str, Entity | None] = {}
     for reference, resource in resources.items():
         if places := [e for e in _objects(resource.get("extension")) if e.get("url") == DERIVATION]:

@@ -95,6 +95,12 @@ def test_notes_without_annotations_can_be_converted(tmp_path: Path) -> None:
     assert not result.whole
 
 
+def test_a_table_of_notes_can_be_converted(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("text,ward\nFever.,B2\n")
+    convert(f"csv:{tmp_path / 't.csv'}", f"jsonl:{tmp_path / 'out.jsonl'}")
+    assert [x.note for x in jsonl.read(tmp_path / "out.jsonl")] == [Note(id="t/1", text="Fever.", meta={"ward": "B2"})]
+
+
 def test_a_schema_tells_what_it_does_not_admit(source: str, tmp_path: Path) -> None:
     from medllm.schema import Schema
 

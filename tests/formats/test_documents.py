@@ -536,3 +536,72 @@ def test_mixed_encodings_lose_only_their_own_rows(tmp_path: Path) -> None:
     csv.writer(rows).writerows([["id", "text"], [1, "ok"], [2, "RÈGLE"], [3, "ok"]])
     data = rows.getvalue().encode().replace("È".encode(), b"\xc8")
     assert told(read(put(tmp_path / "t.csv", data))) == [("t/1", "ok"), ("t/2", "encoding"), ("t/3", "ok")]
+
+
+# --- damage ----------------------------------------------------------------------------------------------------------
+
+
+def _samples() -> dict[str, bytes]:
+    bundle = {
+        "resourceType": "Bundle",
+        "entry": [{"resource": reference("a", attachment(SECRET))}, {"resource": REPORT | {"conclusion": SECRET}}],
+    }
+    return {
+        "docx": docx(SECRET, rows=[["a", "b"]]),
+        "rtf": rb"{\rtf1\ansi\ansicpg1252{\fonttbl{\f0 Arial;}}\f0 " + SECRET.encode() + rb" \'e8 \u21457? \par}",
+        "hl7": (ORU + MDM).replace("No infiltrate", SECRET).encode(),
+        "fhir": json.dumps(bundle, indent=1).encode(),
+        "html": f"<html><body><p>{SECRET}</p></body></html>".encode(),
+        "csv": f"id,text\n1,{SECRET}\n".encode(),
+    }
+
+
+@pytest.mark.parametrize("kind", ["docx", "rtf", "hl7", "fhir", "html", "csv"])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@given(changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 60), st.binary(max_size=6)), min_size=1, max_size=3))
+def test_no_file_is_bad_enough_to_crash(tmp_path: Path, kind: str, changes: list[tuple[float, int, bytes]]) -> None:
+    content = _samples()[kind]
+    for place, length, garbage in changes:
+        at = int(place * len(content))
+        content = content[:at] + garbage + content[at + length :]
+    put(tmp_path / "a.dat", content)
+    details = []
+    try:
+        for item in read(f"{kind}:{tmp_path / 'a.dat'}"):
+            if isinstance(item, Unreadable):
+                details.append(item.detail)
+            else:
+                assert item.text.strip()
+    except InputError as error:  # a header without the column
+        details.append(str(error) + error.hint)
+    assert "Qwyzzk" not in "".join(details)
+
+
+def test_entities_of_xml_do_not_grow(tmp_path: Path) -> None:
+    entities = "<!ENTITY a 'fever '>" + "".join(f"<!ENTITY {b} '{f'&{a};' * 10}'>" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
+    body = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    xml = f'<!DOCTYPE d [{entities}]><w:document xmlns:w="{body}"><w:body><w:p><w:r><w:t>Pain &i;</w:t></w:r></w:p></w:body></w:document>'
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(docx("x"))) as source, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as target:
+        for item in source.infolist():
+            target.writestr(item.filename, xml if item.filename == "word/document.xml" else source.read(item))
+    (item,) = read(put(tmp_path / "a.docx", stream.getvalue()))
+    assert len(item.detail if isinstance(item, Unreadable) else item.text) < 1000
+
+
+def test_a_stream_of_a_pdf_that_grows_is_not_read(tmp_path: Path) -> None:
+    import zlib
+
+    pypdf = pytest.importorskip("pypdf")
+    from pypdf.generic import EncodedStreamObject, NameObject
+
+    writer = pypdf.PdfWriter()
+    page = writer.add_blank_page(612, 792)
+    packer = zlib.compressobj(9)
+    stream = EncodedStreamObject()
+    stream._data = b"".join(packer.compress(b" " * (1 << 20)) for _ in range(400)) + packer.flush()
+    stream[NameObject("/Filter")] = NameObject("/FlateDecode")
+    page[NameObject("/Contents")] = writer._add_object(stream)
+    content = io.BytesIO()
+    writer.write(content)
+    assert told(read(put(tmp_path / "a.pdf", content.getvalue()))) == [("a", "empty")]  # pypdf stops at its limit

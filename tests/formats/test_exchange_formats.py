@@ -530,6 +530,13 @@ def test_bundles_of_others(tmp_path: Path) -> None:
     assert (parsed.extraction.note.id, found.label, found.text, found.id) == ("b", "condition", "fever", "c")
 
 
+def test_further_documents_of_a_bundle_are_told(tmp_path: Path) -> None:
+    document = {"resourceType": "DocumentReference", "content": [{"attachment": {"data": base64.b64encode(b"Fever.").decode()}}]}
+    entries = [{"resource": document | {"id": name}} for name in "abc"]
+    parsed = read_one("fhir", tmp_path / "b.json", {"resourceType": "Bundle", "entry": entries})
+    assert [(p.kind, p.detail) for p in parsed.problems] == [("not-held", "2 further documents of the bundle")]
+
+
 @given(st.sampled_from(sorted(fhir_resources.SYSTEMS)), st.text("ABC123.-", min_size=1))
 def test_codes_come_back_from_their_systems(system: str, code: str) -> None:
     assert fhir_resources.code_of(fhir_resources.coding_of(f"{system}:{code}")) == f"{system}:{code}"
