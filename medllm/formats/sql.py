@@ -3,6 +3,7 @@
 The URL may hold a password: no message tells more of it than the kind of database, and none what the database said, which may quote rows.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -84,6 +85,8 @@ def _execute(url: str, query: str) -> tuple[Any, Any]:
     except ImportError as error:
         raise InputError(f"the database's driver is not installed: {error.name or 'unknown'}", hint="install it with pip") from None
     kind = engine.dialect.name
+    if kind == "sqlite" and not _is_there(engine.url.database):
+        raise InputError("sqlite: there is no such file", hint="sqlite would make an empty one; four slashes begin an absolute path")
     connection = None
     try:
         connection = engine.connect()
@@ -99,6 +102,11 @@ def _execute(url: str, query: str) -> tuple[Any, Any]:
         _close(engine, connection)
         raise
     return result, lambda: _close(engine, connection)
+
+
+def _is_there(database: str | None) -> bool:
+    """False for a file of SQLite that is missing; its own forms, ``:memory:`` and ``file:``, are left to it."""
+    return not database or database.startswith((":", "file:")) or os.path.exists(database)
 
 
 def _close(engine: Any, connection: Any) -> None:

@@ -497,13 +497,18 @@ def test_a_query_streams_and_gives_its_connection_back(database: str) -> None:
         ("DATABASE", "select id, ward from notes", InputError, "no column text"),
         ("DATABASE", f"selekt '{SECRET}'", InputError, "the query fails"),
         ("DATABASE", "delete from notes", UsageError, "no rows"),
-        ("sqlite:////nowhere/hunter2/x.db", "select 1", InputError, "cannot be reached"),
+        ("sqlite:////nowhere/hunter2/x.db", "select 1", InputError, "no such file"),
+        ("sqlite:///hunter2.db", "select 1", InputError, "no such file"),
+        ("sqlite:///file:hunter2.db?mode=ro&uri=true", "select 1", InputError, "cannot be reached"),
         ("nonesuch://me:hunter2@host/x", "select 1", UsageError, "no database URL"),
         ("hunter2", "select 1", UsageError, "no database URL"),
         ("postgresql+psycopg://me:hunter2@host:x/db", "select 1", UsageError, "no database URL"),
     ],
 )
-def test_databases_that_cannot_be_read(database: str, url: str, query: str, error: type[MedllmError], said: str) -> None:
+def test_databases_that_cannot_be_read(
+    database: str, url: str, query: str, error: type[MedllmError], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(error) as caught:
         read_query(database if url == "DATABASE" else url, query)
     assert said in str(caught.value)
@@ -511,6 +516,7 @@ def test_databases_that_cannot_be_read(database: str, url: str, query: str, erro
     shown = str(caught.value) + caught.value.hint
     assert "hunter2" not in shown
     assert "Qwyzzk" not in shown
+    assert not (tmp_path / "hunter2.db").exists()
     assert len(list(read_query(database, "select * from notes"))) == 4  # nothing was deleted
 
 
