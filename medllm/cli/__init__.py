@@ -32,11 +32,12 @@ def _options(
 
 
 def _register() -> None:
-    from medllm.cli import doctor, eval, extract, models, score, train, view
+    from medllm.cli import convert, doctor, eval, extract, models, score, train, view
 
     app.command()(extract.extract)
     app.command("eval")(eval.evaluate)
     app.command()(score.score)
+    app.command()(convert.convert)
     app.command()(view.view)
     app.add_typer(train.app, name="train")
     app.add_typer(models.app, name="models")

@@ -18,10 +18,15 @@ _INPUT, _READING, _MODEL, _TAGGER = "Input", "Reading", "Model", "Tagger"
 
 
 def extract(
-    inputs: Annotated[
-        list[str], typer.Argument(metavar="INPUTS...", help="Files, folders, globs, tables (csv, tsv, jsonl, parquet), - for stdin.")
-    ],
     out: Annotated[str, typer.Option("-o", "--out", metavar="OUT", help="The run directory; - prints JSON lines instead.")],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="INPUTS...",
+            help="Text files, documents (pdf, docx, html, rtf), tables (csv, tsv, jsonl, parquet, arrow), HL7 v2 messages, folders, globs, "
+            "- for stdin; FORMAT:PATH forces a reader, such as fhir:bundle.json or omop:note.csv.",
+        ),
+    ] = None,
     schema: Annotated[str, typer.Option(help="A schema pack's name, or your own: mine.py.")] = "clinical",
     labels: Annotated[str | None, typer.Option(help="Only these entity labels, separated by commas.")] = None,
     relations: Annotated[bool, typer.Option("--relations/--no-relations", help="Ask for modifiers and relations too.")] = True,
@@ -38,6 +43,16 @@ def extract(
         bool, typer.Option("--dry-run", help="Print the prompt, the grammar and token counts of the first chunk; decode nothing.")
     ] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many notes of the inputs.")] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="URL", help="A database (SQLAlchemy URL, or in MEDLLM_DATABASE) instead of INPUTS.", rich_help_panel=_INPUT
+        ),
+    ] = None,
+    query: Annotated[
+        str | None,
+        typer.Option(metavar="SQL", help="The query whose rows are the notes; order it, and name --id-column.", rich_help_panel=_INPUT),
+    ] = None,
     text_column: Annotated[str | None, typer.Option(help="The column of a table that holds the text.", rich_help_panel=_INPUT)] = None,
     id_column: Annotated[str | None, typer.Option(help="The column of a table that holds the note's id.", rich_help_panel=_INPUT)] = None,
     encoding: Annotated[str, typer.Option(help="The encoding of text files.", rich_help_panel=_INPUT)] = "utf-8",
@@ -77,7 +92,6 @@ def extract(
     from medllm.engines.replay import Recorder
     from medllm.errors import UsageError
     from medllm.formats import registry
-    from medllm.formats.inputs import read_inputs
     from medllm.pipeline import Extractor
     from medllm.runs.run import first_notes
     from medllm.schema import Schema
@@ -88,7 +102,7 @@ def extract(
     if out == "-" and formats != ["jsonl"]:
         raise UsageError("standard output takes JSON lines only", hint="give a folder, such as -o out, for other formats")
     pack = Schema.load(schema)
-    items = read_inputs(inputs, text_column=text_column, id_column=id_column, max_chars=max_note_chars, encoding=encoding)
+    items = _items(inputs or [], database, query, text_column, id_column, max_note_chars, encoding)
     if limit is not None:
         items = first_notes(items, limit)
     if readers == "auto" and (dry_run or record is not None or prompts is not None):
@@ -122,6 +136,29 @@ def extract(
             _print(extractor, items)
         else:
             _run(extractor, items, Path(out), formats, fresh)
+
+
+def _items(
+    inputs: Sequence[str],
+    database: str | None,
+    query: str | None,
+    text_column: str | None,
+    id_column: str | None,
+    max_chars: int,
+    encoding: str,
+) -> "Iterator[Note | Unreadable]":
+    import os
+
+    from medllm.errors import UsageError
+    from medllm.formats.inputs import read_inputs
+    from medllm.formats.sql import read_query
+
+    if inputs and database is None and query is None:
+        return read_inputs(inputs, text_column=text_column, id_column=id_column, max_chars=max_chars, encoding=encoding)
+    url = database or os.environ.get("MEDLLM_DATABASE")
+    if inputs or query is None or url is None:
+        raise UsageError("give either INPUTS, or a database and a query", hint="such as notes/, or --from URL --query SQL")
+    return read_query(url, query, text_column=text_column, id_column=id_column, max_chars=max_chars)
 
 
 def _names(given: str) -> list[str]:

@@ -60,6 +60,7 @@ class Collector:
         written: str | None = None,
         attributes: Iterable[Given] = (),
         codes: Sequence[str] = (),
+        confidence: float | None = None,
         votes: Sequence[Vote] = (),
     ) -> Entity | None:
         """Add a mention; None, and a problem, if it cannot be one. ``written`` is the file's copy of its text."""
@@ -84,6 +85,7 @@ class Collector:
                 spans=tuple(Span(start=start, end=end) for start, end in parts),
                 text=" ".join(text[start:end] for start, end in parts),
                 codes=tuple(codes),
+                confidence=confidence,
                 votes=tuple(votes),
                 **values,
             )
@@ -95,7 +97,16 @@ class Collector:
         return made
 
     def relation(
-        self, line: int | None, label: str, head: Entity | None, tail: Entity | None, *, name: str = "", path: str | None = None
+        self,
+        line: int | None,
+        label: str,
+        head: Entity | None,
+        tail: Entity | None,
+        *,
+        name: str = "",
+        path: str | None = None,
+        confidence: float | None = None,
+        votes: Sequence[Vote] = (),
     ) -> Relation[Any, Any] | None:
         """Add a relation; None, and a problem, where an end is missing or the schema does not admit it."""
         if head is None or tail is None:
@@ -107,7 +118,7 @@ class Collector:
             what = f"the schema has no {label!r} from {head.label} to {tail.label}" if label else "no label"
             self.report(line, "relation", what, dropped=True, path=path)
             return None
-        made = kind(id=name, head=head, tail=tail)
+        made = kind(id=name, head=head, tail=tail, confidence=confidence, votes=tuple(votes))
         self.relations.append(made)
         return made
 

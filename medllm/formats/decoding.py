@@ -32,6 +32,9 @@ class Unreadable:
     reason: Reason
     detail: str
 
+    def __str__(self) -> str:
+        return f"{self.source}: {self.reason}: {self.detail}"
+
 
 class Refusal(Exception):
     """Why a file or a row cannot be read; becomes an Unreadable where its id is known."""

@@ -18,9 +18,24 @@ ENDINGS = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".pdf": "pdf",
+    ".docx": "docx",
+    ".html": "html",
+    ".htm": "html",
+    ".rtf": "rtf",
+    ".hl7": "hl7",
 }
-FORMATS = tuple(dict.fromkeys(ENDINGS.values()))
-TABLES = ("csv", "tsv", "parquet")
+OMOP = "omop"
+FHIR = "fhir"
+FORMATS = (*dict.fromkeys(ENDINGS.values()), FHIR, OMOP)
+TABLES = ("csv", "tsv", "parquet", "arrow", OMOP)
+"""A note a row, with columns."""
+MANY = (*TABLES, FHIR, "hl7")
+"""Files of many notes, whose ids begin with the file's."""
+WHOLE = ("parquet", "arrow", OMOP)
+"""Not read from standard input."""
 STDIN = "-"
 
 _MAGIC = re.compile(r"[*?\[]")
@@ -55,8 +70,8 @@ def _sources(name: str) -> Iterator[Source]:
     prefix, colon, rest = name.partition(":")
     forced, path = (prefix, rest) if colon and prefix in FORMATS else ("", name)
     if path == STDIN:
-        if forced == "parquet":
-            raise InputError("parquet cannot be read from standard input", hint="give the file's path")
+        if forced in WHOLE:
+            raise InputError(f"{forced} cannot be read from standard input", hint="give the file's path")
         yield Source("stdin", STDIN, forced or "txt")
     elif os.path.isdir(path):
         yield from _walk(path, "", forced)
@@ -122,6 +137,8 @@ def _walk(base: str, below: str, forced: str) -> Iterator[Source]:
 
 def _known(base: str, below: str, forced: str) -> Iterator[Source]:
     stem, ending = os.path.splitext(below)
+    if forced == OMOP and (os.path.basename(stem).lower() != "note" or ENDINGS.get(ending.lower()) not in TABLES):
+        return  # the other tables of the model
     if kind := forced or ENDINGS.get(ending.lower(), ""):
         yield Source(_clean(stem), os.path.join(base, below), kind)
 
@@ -185,7 +202,7 @@ def _refuse_shared_ids(sources: Sequence[Source]) -> None:
     for source in sources:
         if source.format == "jsonl":  # its rows bring their own ids
             continue
-        key = source.id + "/" if source.format in TABLES else source.id
+        key = source.id + "/" if source.format in MANY else source.id
         if key in paths:
             raise InputError(
                 f"{paths[key]} and {source.path} would share the note id {source.id!r}",

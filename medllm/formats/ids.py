@@ -3,8 +3,9 @@
 import itertools
 import re
 from collections.abc import Iterable
+from typing import Any, NamedTuple
 
-from medllm.document import Entity, Extraction
+from medllm.document import Entity, Extraction, Relation
 from medllm.errors import FormatError
 
 
@@ -40,3 +41,30 @@ class Positions:
         if found is None:
             raise FormatError("a relation points at a mention that the extraction does not have", hint="add the mention to entities")
         return found
+
+
+class NamedRelation(NamedTuple):
+    """A relation with its id and those of its ends."""
+
+    name: str
+    relation: Relation[Any, Any]
+    head: str
+    tail: str
+
+
+class Named(NamedTuple):
+    """The mentions and relations of an extraction with ids, none missing, none twice."""
+
+    mentions: list[tuple[str, Entity]]
+    relations: list[NamedRelation]
+
+
+def named(extraction: Extraction, mentions: str = r".+", relations: str = r".+") -> Named:
+    """Ids that are missing, repeat or are not of the patterns are given: ``T1``, ``R1``. Raises FormatError, as ``Positions`` does."""
+    names = complete((e.id for e in extraction.entities), "T", mentions)
+    where = Positions(extraction)
+    links = zip(complete((r.id for r in extraction.relations), "R", relations), extraction.relations, strict=True)
+    return Named(
+        list(zip(names, extraction.entities, strict=True)),
+        [NamedRelation(name, r, names[where.of(r.head)], names[where.of(r.tail)]) for name, r in links],
+    )

@@ -1,4 +1,4 @@
-"""Files that hold a note a row: CSV and TSV (RFC 4180), JSON lines, Parquet. Rows stream; a bad one never moves the next.
+"""Files that hold a note a row: CSV and TSV (RFC 4180), JSON lines, Parquet, Arrow. Rows stream; a bad one never moves the next.
 
 The input is decoded with ``surrogateescape``, so that a row with bytes outside the encoding is refused and the rest is read.
 """
@@ -16,6 +16,9 @@ from medllm.errors import InputError
 from medllm.formats.decoding import Reason, Refusal
 
 _ESCAPED = re.compile("[\udc80-\udcff]")
+_ARROW_MAGIC = b"ARROW1"
+_BATCH_ROWS = 256
+_PAGE_BUFFER = 1 << 16
 _FIELD_LIMIT = 2**31 - 1  # the csv module's own limit would cut notes at 131,072 characters; records are bounded here
 
 
@@ -116,11 +119,13 @@ def parquet_names(stream: IO[bytes]) -> list[str]:
 
 
 def parquet_rows(stream: IO[bytes]) -> Iterator[Row | BadRow]:
-    """The rows of a Parquet file, batch by batch. Raises Refusal, and InputError where pyarrow is missing."""
+    """The rows of a Parquet file, batch by batch, its pages read as they come. Raises Refusal, and InputError where pyarrow is missing."""
     parquet, arrow_error = _pyarrow()
     number = 0
     try:
-        for batch in parquet.ParquetFile(stream).iter_batches(batch_size=256):
+        # Without a pre-buffer, and with a small one for reading, a row group of any size takes the memory of a few pages.
+        table = parquet.ParquetFile(stream, pre_buffer=False, buffer_size=_PAGE_BUFFER)
+        for batch in table.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
             for cells in batch.to_pylist():
                 number += 1
                 yield Row(number, cells)
@@ -128,12 +133,49 @@ def parquet_rows(stream: IO[bytes]) -> Iterator[Row | BadRow]:
         raise Refusal("unreadable", f"the Parquet file breaks after row {number} ({type(error).__name__})") from None
 
 
+def arrow_names(stream: IO[bytes]) -> list[str]:
+    """The columns of an Arrow IPC file or stream. Raises Refusal, and InputError where pyarrow is missing."""
+    _, arrow_error = _pyarrow()
+    try:
+        return [str(name) for name in _arrow(stream)[0].names]
+    except (arrow_error, OSError) as error:
+        raise Refusal("unreadable", f"not an Arrow file that can be read ({type(error).__name__})") from None
+
+
+def arrow_rows(stream: IO[bytes]) -> Iterator[Row | BadRow]:
+    """The rows of an Arrow IPC file (Feather 2) or stream, batch by batch. Raises Refusal, and InputError where pyarrow is missing."""
+    _, arrow_error = _pyarrow()
+    number = 0
+    try:
+        for batch in _arrow(stream)[1]:
+            for first in range(0, len(batch), _BATCH_ROWS):
+                for cells in batch.slice(first, _BATCH_ROWS).to_pylist():
+                    number += 1
+                    yield Row(number, cells)
+    except (arrow_error, OSError, UnicodeDecodeError) as error:
+        raise Refusal("unreadable", f"the Arrow file breaks after row {number} ({type(error).__name__})") from None
+
+
+def _arrow(stream: IO[bytes]) -> tuple[Any, Iterator[Any]]:
+    """The schema and the batches."""
+    import pyarrow
+
+    whole = stream.read(len(_ARROW_MAGIC)) == _ARROW_MAGIC
+    stream.seek(0)
+    if not whole:
+        reader = pyarrow.ipc.open_stream(stream)
+        return reader.schema, iter(reader)
+    file = pyarrow.ipc.open_file(stream)
+    return file.schema, (file.get_batch(n) for n in range(file.num_record_batches))
+
+
 def _pyarrow() -> tuple[Any, type[Exception]]:
     try:
         import pyarrow
+        import pyarrow.ipc
         import pyarrow.parquet
     except ImportError:
-        raise InputError("reading Parquet needs pyarrow, which is not installed", hint="pip install medllm[parquet]") from None
+        raise InputError("reading Parquet and Arrow needs pyarrow, which is not installed", hint="pip install medllm[parquet]") from None
     return pyarrow.parquet, pyarrow.ArrowException
 
 

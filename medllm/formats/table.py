@@ -1,10 +1,12 @@
-"""Tables of mentions and of relations, as CSV (RFC 4180, UTF-8) or Parquet: ``mentions.*`` and ``relations.*`` in a folder.
+"""Tables as CSV (RFC 4180, UTF-8) or Parquet: ``notes.*``, ``mentions.*`` and ``relations.*`` in a folder.
 
+``notes``: note_id, text, meta (a JSON object).
 ``mentions``: note_id, id, label, start, end, spans, text, codes, one column for each attribute, confidence.
 ``relations``: note_id, id, label, head, tail, head_label, tail_label, head_text, tail_text, confidence.
 
 ``start`` and ``end`` are half-open code points around the whole mention; ``spans`` has each part, ``3 8;12 15``; ``codes`` are
-joined by ``;``. An attribute that has the name of another column is called ``attribute_NAME``.
+joined by ``;``. An attribute that has the name of another column is called ``attribute_NAME``. ``table_reading`` is the way back. Not
+held: votes, the ledger; by CSV also empty attributes, by Parquet lone surrogates.
 """
 
 import csv
@@ -17,10 +19,12 @@ from typing import Any, TextIO
 
 from medllm.document import Entity, Extraction
 from medllm.errors import FormatError
+from medllm.formats.encodable import utf8
 from medllm.formats.files import open_private, writing
 from medllm.formats.ids import Positions, complete
 from medllm.schema import Schema, attribute_value, attributes
 
+NOTE_COLUMNS = ("note_id", "text", "meta")
 MENTION_COLUMNS = ("note_id", "id", "label", "start", "end", "spans", "text", "codes")
 RELATION_COLUMNS = ("note_id", "id", "label", "head", "tail", "head_label", "tail_label", "head_text", "tail_text")
 CONFIDENCE = "confidence"
@@ -29,18 +33,19 @@ _WHOLE_NUMBERS = ("start", "end")
 _BATCH = 10_000
 
 
-class _TableWriter(ABC):
+class TableWriter(ABC):
     """Rows wait in a hidden file until ``close``: only then are all columns known. The tables appear whole, or not at all."""
 
     ending: str
 
     def __init__(self, path: Path, schema: Schema | None = None) -> None:
         if path.suffix.lower() == self.ending:
-            raise FormatError("two tables are written: mentions and relations", path=str(path), hint="name a folder for them")
+            raise FormatError("three tables are written: notes, mentions and relations", path=str(path), hint="name a folder for them")
         named = [a.name for c in schema.entities for a in attributes(c)] if schema else []
         self._attributes = dict.fromkeys(map(_attribute_column, named))
         self._folder = path
         with writing(path):
+            self._notes = open_private(self._waiting("notes"))
             self._mentions = open_private(self._waiting("mentions"))
             self._relations = open_private(self._waiting("relations"))
 
@@ -48,7 +53,9 @@ class _TableWriter(ABC):
         """Add the rows of a note. Raises FormatError."""
         names = complete((e.id for e in extraction.entities), "T")
         where = Positions(extraction)
+        note = extraction.note
         with writing(self._folder):
+            _append(self._notes, dict(zip(NOTE_COLUMNS, (note.id, note.text, json.dumps(note.meta)), strict=True)))
             for name, entity in zip(names, extraction.entities, strict=True):
                 row = _mention(extraction.note.id, name, entity)
                 self._attributes |= dict.fromkeys(k for k in row if k not in MENTION_COLUMNS and k != CONFIDENCE)
@@ -61,11 +68,13 @@ class _TableWriter(ABC):
     def close(self) -> None:
         """Write the tables. Raises FormatError."""
         with writing(self._folder):
+            self._finish("notes", self._notes, NOTE_COLUMNS)
             self._finish("mentions", self._mentions, (*MENTION_COLUMNS, *self._attributes, CONFIDENCE))
             self._finish("relations", self._relations, (*RELATION_COLUMNS, CONFIDENCE))
 
     @abstractmethod
-    def _save(self, path: Path, columns: Sequence[str], rows: Iterator[Mapping[str, Any]]) -> None: ...
+    def _save(self, name: str, path: Path, columns: Sequence[str], rows: Iterator[Mapping[str, Any]]) -> None:
+        """Write the rows of the table ``name`` to ``path``."""
 
     def _finish(self, name: str, waiting: TextIO, columns: Sequence[str]) -> None:
         if waiting.closed:
@@ -73,7 +82,7 @@ class _TableWriter(ABC):
         waiting.close()
         half = self._folder / f".{name}{self.ending}.part"
         with open(self._waiting(name), encoding="utf-8") as file:
-            self._save(half, columns, map(json.loads, file))
+            self._save(name, half, columns, map(json.loads, file))
         os.replace(half, self._folder / f"{name}{self.ending}")
         self._waiting(name).unlink()
 
@@ -81,20 +90,20 @@ class _TableWriter(ABC):
         return self._folder / f".{name}{self.ending}.rows"
 
 
-class CsvWriter(_TableWriter):
-    """Writes ``mentions.csv`` and ``relations.csv`` in a folder."""
+class CsvWriter(TableWriter):
+    """Writes ``notes.csv``, ``mentions.csv`` and ``relations.csv`` in a folder."""
 
     ending = ".csv"
 
-    def _save(self, path: Path, columns: Sequence[str], rows: Iterator[Mapping[str, Any]]) -> None:
+    def _save(self, name: str, path: Path, columns: Sequence[str], rows: Iterator[Mapping[str, Any]]) -> None:
         with open_private(path) as file:
             writer = csv.DictWriter(file, columns, restval="")
             writer.writeheader()
             writer.writerows(rows)
 
 
-class ParquetWriter(_TableWriter):
-    """Writes ``mentions.parquet`` and ``relations.parquet`` in a folder. A lone surrogate becomes ``?``: Parquet is UTF-8."""
+class ParquetWriter(TableWriter):
+    """Writes ``notes.parquet``, ``mentions.parquet`` and ``relations.parquet`` in a folder. A lone surrogate becomes U+FFFD."""
 
     ending = ".parquet"
 
@@ -102,13 +111,13 @@ class ParquetWriter(_TableWriter):
         _pyarrow()
         super().__init__(path, schema)
 
-    def _save(self, path: Path, columns: Sequence[str], rows: Iterator[Mapping[str, Any]]) -> None:
+    def _save(self, name: str, path: Path, columns: Sequence[str], rows: Iterator[Mapping[str, Any]]) -> None:
         pa, pq = _pyarrow()
         kinds = {name: pa.int64() if name in _WHOLE_NUMBERS else pa.float64() if name == CONFIDENCE else pa.string() for name in columns}
         schema = pa.schema(kinds.items())
         with open_private(path, "wb") as file, pq.ParquetWriter(file, schema) as table:
             for batch in _batches(rows):
-                table.write_batch(pa.RecordBatch.from_pylist([{k: _utf8(v) for k, v in row.items()} for row in batch], schema=schema))
+                table.write_batch(pa.RecordBatch.from_pylist([{k: _held(v) for k, v in row.items()} for row in batch], schema=schema))
 
 
 def _mention(note_id: str, name: str, entity: Entity) -> dict[str, Any]:
@@ -138,8 +147,8 @@ def _batches(rows: Iterator[Mapping[str, Any]]) -> Iterator[list[Mapping[str, An
         yield batch
 
 
-def _utf8(value: Any) -> Any:
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+def _held(value: Any) -> Any:
+    return utf8(value) if isinstance(value, str) else value
 
 
 def _pyarrow() -> tuple[Any, Any]:

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 from filelock import FileLock, Timeout
 
+from medllm.digests import DigestMap, digest
 from medllm.document import Extraction, LedgerEntry, Note
 from medllm.errors import RunError
 from medllm.formats import jsonl
@@ -46,7 +47,7 @@ class RunDirectory:
         self.path = Path(path)
         self.configuration = json.loads(json.dumps(configuration))
         self._files: dict[str, TextIO] = {}
-        self._done: dict[str, str] = {}
+        self._done = DigestMap()
         self._changed = False
         with self._writing():
             private_folder(self.path)
@@ -71,7 +72,7 @@ class RunDirectory:
 
     def is_done(self, note: Note) -> bool:
         """True if this very text was read under this id."""
-        return self._done.get(note.id) == note.sha256
+        return self._done.get(note.id) == digest(note.sha256)
 
     @property
     def notes_done(self) -> int:
@@ -92,8 +93,8 @@ class RunDirectory:
             self._append(LEDGER, (_entry(entry) | {"sha256": sha256} for entry in reading.extraction.ledger))
             self._files[EXTRACTIONS].write(jsonl.dump(reading.extraction) + "\n")
             self._flush(EXTRACTIONS)
-        self._changed |= note.id in self._done
-        self._done[note.id] = sha256
+        self._changed |= self._done.get(note.id) != 0
+        self._done.set(note.id, digest(sha256))
 
     def write_unread(self, entry: LedgerEntry) -> None:
         """Keep the ledger entry of an input that is no note. Those of earlier runs are gone: each run is told its inputs again."""
@@ -139,14 +140,13 @@ class RunDirectory:
         kept = Counter(map(_text_of, _lines(self.path / LEDGER)))
         for line in _lines(self.path / EXTRACTIONS):
             (name, sha256), entries = _text_of(line), line.get("ledger", [])
-            self._done.pop(name, None)
-            if kept[name, sha256] == len(entries) and not any(entry["reason"] in WORTH_ANOTHER_TRY for entry in entries):
-                self._done[name] = sha256
+            whole = kept[name, sha256] == len(entries) and not any(entry["reason"] in WORTH_ANOTHER_TRY for entry in entries)
+            self._done.set(name, digest(sha256) if whole else 0)
         self._compact(keep_unread=False)
 
     def _is_current(self, line: Mapping[str, Any]) -> bool:
         name, sha256 = _text_of(line)
-        return self._done.get(name) == sha256
+        return self._done.get(name) == digest(sha256)
 
     def _compact(self, *, keep_unread: bool) -> None:
         for name in _LINES:

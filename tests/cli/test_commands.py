@@ -47,7 +47,7 @@ def extract(notes: Path, recording: str, *options: str) -> subprocess.CompletedP
     return medllm("extract", str(notes), "--engine", "replay", "--model", recording, *options)
 
 
-@pytest.mark.parametrize("verb", ["", "extract", "score", "view", "doctor", "models"])
+@pytest.mark.parametrize("verb", ["", "extract", "score", "convert", "view", "doctor", "models"])
 def test_help(verb: str) -> None:
     done = medllm(*filter(None, [verb]), "--help")
     assert done.returncode == 0
@@ -129,6 +129,9 @@ def test_no_note_text_outside_the_extractions(notes: Path, recording: str, tmp_p
         (["models", "verify", "nonesuch"], 1, "nonesuch"),
         (["score", "--gold", "nonesuch:x", "--pred", "brat:y"], 1, "nonesuch"),
         (["doctor", "--schema", "nonesuch"], 1, "nonesuch"),
+        (["convert", "nonesuch:x", "brat:y"], 1, "nonesuch"),
+        (["convert", "brat:nowhere", "csv:y"], 1, "nowhere"),
+        (["convert", "brat", "csv:y"], 2, "FORMAT:PATH"),
     ],
 )
 def test_bad_input_is_one_clear_sentence(

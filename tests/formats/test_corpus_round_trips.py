@@ -301,7 +301,7 @@ def test_cehrner_tags_hold_characters_and_flat_mentions(extraction):
 
 
 GARBAGE = ["", "\n", "||", '"', "<", "&x;", "]]>", "{", "]", "\t", ":", "9" * 20, "-1", "T1", "\u2028", "\x00", "C0000001", "\ud800"]
-BRAT = ("brat", "jsonl", "csv", "parquet")
+BRAT = ("brat", "jsonl", "parquet", "spacy")
 
 
 @pytest.mark.parametrize("name", sorted(registry.WRITERS.keys() & registry.READERS.keys() - {*BRAT}))

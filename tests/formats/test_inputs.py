@@ -42,7 +42,7 @@ def test_a_file_has_its_stem_as_id_and_its_exact_text(tmp_path):
 
 
 def test_a_folder_is_read_recursively_known_endings_only_hidden_passed_over(tmp_path):
-    for name in ("b.txt", "a/c.md", "a/b/d.TXT", "a/e.pdf", ".hidden.txt", ".git/f.txt", "README"):
+    for name in ("b.txt", "a/c.md", "a/b/d.TXT", "a/e.tiff", ".hidden.txt", ".git/f.txt", "README"):
         put(tmp_path / "notes" / name)
     assert ids(tmp_path / "notes") == ["b", "a/c", "a/b/d"]
 
@@ -96,7 +96,7 @@ def test_standard_input_is_one_plain_note_or_what_the_prefix_says():
 
 
 def test_a_file_of_another_ending_is_told_only_if_named(tmp_path):
-    path = put(tmp_path / "scan.pdf")
+    path = put(tmp_path / "scan.tiff")
     assert refused(path).reason == "unreadable"
     with pytest.raises(InputError, match="no input has a file to read"):
         read(tmp_path)

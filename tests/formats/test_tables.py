@@ -100,7 +100,7 @@ def test_csv(tmp_path, schema):
         "tail_text": 'for\r\n"pain" here',
         "confidence": "",
     }
-    assert sorted(os.listdir(tmp_path / "out")) == ["mentions.csv", "relations.csv"]
+    assert sorted(os.listdir(tmp_path / "out")) == ["mentions.csv", "notes.csv", "relations.csv"]
     assert {stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "out").iterdir()} == {0o600}
 
 
@@ -130,7 +130,7 @@ def test_parquet(tmp_path):
         ("confidence", "double"),
     ]
     first, second, third = table.to_pylist()
-    assert (first["assertion"], first["confidence"], second["end"], third["text"]) == (None, None, 25, "a?\0")
+    assert (first["assertion"], first["confidence"], second["end"], third["text"]) == (None, None, 25, "a\ufffd\0")
     assert len(pq.read_table(tmp_path / "relations.parquet")) == 1
     assert stat.S_IMODE((tmp_path / "mentions.parquet").stat().st_mode) == 0o600
 
@@ -142,7 +142,7 @@ def test_parquet_without_pyarrow(tmp_path, monkeypatch):
     assert caught.value.hint == "pip install medllm[parquet]"
 
 
-def test_a_table_is_two_files(tmp_path):
+def test_the_tables_are_three_files(tmp_path):
     with pytest.raises(FormatError) as caught:
         registry.writer("csv")(tmp_path / "out.csv", None)
     assert "folder" in caught.value.hint
