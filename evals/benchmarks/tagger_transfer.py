@@ -43,7 +43,7 @@ def main() -> None:
     schema, chosen = Schema.load("clinical"), maps.load(MAP)
     parsed = reader("brat")(Path(root) / "kiwi-mtsamples" / "train", None)
     gold = {p.extraction.note.id: maps.apply(p.extraction, chosen, schema) for p in parsed}
-    read = TaggerReader(Tagger.load(model_folder(options.tagger), threads=2), schema)
+    read = TaggerReader(Tagger.load(model_folder(options.tagger)), schema)
     read.read(next(iter(gold.values())).note)
     started = time.perf_counter()
     found = {}

@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 from medllm.taggers.tags import TagSet
 
 Scores = NDArray[np.float64]
+SURE = 1e-5
+"""A unit that is outside with a probability of all but this is taken as outside."""
+TINY = 1e-200
+"""What stands for a probability of zero, so that no step of the lattice is empty."""
 
 
 class Found(NamedTuple):
@@ -29,23 +33,25 @@ class Found(NamedTuple):
 def decode(emissions: NDArray[np.floating], tags: TagSet, segments: NDArray[np.int64], transitions: Scores | None = None) -> list[Found]:
     """The mentions on the best path, in order.
 
-    ``emissions`` [units, tags] log-scores; ``segments`` [units] numbers: no mention crosses a change; ``transitions``
-    [tags + 1, tags + 1] replaces the scheme's own (the last row and column are the edges of a segment).
+    ``emissions`` [units, tags] scores; ``segments`` [units] numbers: no mention crosses a change. ``transitions`` [tags + 1, tags + 1]
+    are the weights of a conditional random field (last row and column: the edges of a segment). Without them, units that are outside
+    of all mentions with a probability of all but SURE part the lattice, which moves no probability by much more than that.
     """
     scores = np.asarray(emissions, np.float64)
+    kept = np.arange(len(scores))
+    if transitions is None:
+        elsewhere = np.exp(np.minimum(scores - scores[:, [tags.outside]], 0.0)).sum(1) - 1.0  # odds against outside, at least where small
+        kept = np.flatnonzero(elsewhere > SURE)
     weights = np.asarray(tags.transitions if transitions is None else transitions, np.float64)
-    bounds = [0, *(np.flatnonzero(np.diff(segments)) + 1).tolist(), len(scores)] if len(scores) else [0]
-    pieces = [(bounds[i], bounds[i + 1]) for i in range(len(bounds) - 1)]
     found: list[Found] = []
-    for group in _alike(pieces):
+    for group in _alike(_runs(kept, segments)):
         batch, lengths = _pad([scores[start:end] for start, end in group])
         paths = _viterbi(batch, lengths, weights)
         lattice: _Lattice | None = None
-        for row, (start, end) in enumerate(group):
-            path = paths[row][: end - start]
-            for a, b, label in mentions_of(path, tags):
+        for row, (start, _) in enumerate(group):
+            for a, b, label in mentions_of(paths[row], tags):
                 lattice = lattice or _Lattice(batch, lengths, weights, tags)
-                found.append(Found(start + a, start + b, label, lattice.probability(row, path[a:b], a, b)))
+                found.append(Found(start + a, start + b, label, lattice.probability(row, paths[row][a:b], a, b)))
     return sorted(found)
 
 
@@ -61,16 +67,24 @@ def mentions_of(path: Sequence[int], tags: TagSet) -> list[tuple[int, int, str]]
         if start >= 0 and not tags.continues[path[index - 1], tag]:
             found.append((start, index, tags.tags[path[start]][1]))
             start = -1
-        if start < 0 and tags.tags[tag][0] != "O":
+        if start < 0 and tag != tags.outside:
             start = index
     if start >= 0:
         found.append((start, len(path), tags.tags[path[start]][1]))
     return found
 
 
-def _alike(pieces: list[tuple[int, int]], at_a_time: int = 64) -> list[list[tuple[int, int]]]:
-    """Segments of similar length together, so that the lattice steps through many at once."""
-    ordered = sorted(pieces, key=lambda piece: piece[1] - piece[0])
+def _runs(kept: NDArray[np.int64], segments: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Stretches of neighbouring units of one segment: half-open."""
+    if not len(kept):
+        return []
+    parts = np.flatnonzero((np.diff(kept) > 1) | (np.diff(segments[kept]) != 0)) + 1
+    return [(int(run[0]), int(run[-1]) + 1) for run in np.split(kept, parts)]
+
+
+def _alike(runs: list[tuple[int, int]], at_a_time: int = 64) -> list[list[tuple[int, int]]]:
+    """Stretches of similar length together, so that the lattice steps through many at once."""
+    ordered = sorted(runs, key=lambda run: run[1] - run[0])
     return [ordered[i : i + at_a_time] for i in range(0, len(ordered), at_a_time)]
 
 
@@ -84,13 +98,14 @@ def _pad(rows: list[Scores]) -> tuple[Scores, NDArray[np.int64]]:
 
 def _viterbi(batch: Scores, lengths: NDArray[np.int64], weights: Scores) -> list[list[int]]:
     rows, steps, size = batch.shape
-    inner, into, out_of = weights[:size, :size], weights[size, :size], weights[:size, size]
+    into_each = np.ascontiguousarray(weights[:size, :size].T)  # [after, before]: the maximum is over the last axis
+    into, out_of = weights[size, :size], weights[:size, size]
     best = into + batch[:, 0]
     back = np.zeros((rows, steps, size), np.int16)
     for step in range(1, steps):
-        through = best[:, :, None] + inner
-        back[:, step] = through.argmax(1)
-        fresh = through.max(1) + batch[:, step]
+        through = best[:, None, :] + into_each
+        back[:, step] = through.argmax(2)
+        fresh = through.max(2) + batch[:, step]
         best = np.where((step < lengths)[:, None], fresh, best)
     last = (best + out_of).argmax(1)
     paths: list[list[int]] = []
@@ -103,39 +118,41 @@ def _viterbi(batch: Scores, lengths: NDArray[np.int64], weights: Scores) -> list
 
 
 class _Lattice:
-    """Forward and backward scores of a batch of segments. ``after`` [rows, steps, tags] leaves out the step's own emission."""
+    """Forward and backward probabilities of a batch of stretches, scaled to sum to one at every step (Rabiner 1989, section V.A)."""
 
     def __init__(self, batch: Scores, lengths: NDArray[np.int64], weights: Scores, tags: TagSet) -> None:
-        _, steps, size = batch.shape
-        self.batch, self.lengths, self.tags, self.size = batch, lengths, tags, size
-        self.inner, self.into, self.out_of = weights[:size, :size], weights[size, :size], weights[:size, size]
+        rows, steps, size = batch.shape
+        self.lengths, self.tags = lengths, tags
+        factors = np.exp(weights)
+        self.inner, self.into, self.out_of = factors[:size, :size], factors[size, :size], factors[:size, size]
+        self.local = np.maximum(np.exp(batch - batch.max(2, keepdims=True)), TINY)
         self.before, self.after = np.zeros_like(batch), np.zeros_like(batch)
-        self.before[:, 0] = self.into + batch[:, 0]
-        for step in range(1, steps):
-            self.before[:, step] = _logsumexp(self.before[:, step - 1, :, None] + self.inner, 1) + batch[:, step]
+        self.scale = np.ones((rows, steps))
+        fresh = self.into * self.local[:, 0]
+        for step in range(steps):
+            if step:
+                fresh = (self.before[:, step - 1] @ self.inner) * self.local[:, step]
+            self.scale[:, step] = fresh.sum(1)
+            self.before[:, step] = fresh / self.scale[:, step, None]
+        onward = np.zeros((rows, size))
         for step in range(steps - 1, -1, -1):
             is_last = np.equal(lengths, step + 1)[:, None]
-            onward = batch[:, step + 1] + self.after[:, step + 1] if step < steps - 1 else np.zeros((len(batch), size))
-            following = _logsumexp(self.inner + onward[:, None, :], 2)
-            self.after[:, step] = np.where(is_last, self.out_of, following)
-        self.total = _logsumexp(self.into + batch[:, 0] + self.after[:, 0], 1)
+            self.after[:, step] = np.where(is_last, self.out_of, onward)
+            onward = (self.local[:, step] * self.after[:, step] / self.scale[:, step, None]) @ self.inner.T
+        self.total = (self.before[np.arange(rows), lengths - 1] * self.out_of).sum(1)
 
     def probability(self, row: int, path: Sequence[int], start: int, end: int) -> float:
-        """The probability that the segment holds exactly this mention, tagged as ``path``."""
+        """The probability that the stretch holds exactly this mention, tagged as ``path``."""
         first, last = path[0], path[-1]
-        inside = self.batch[row, range(start, end), path].sum() + sum(self.inner[a, b] for a, b in pairwise(path))
+        units = np.arange(start, end)
+        inside = np.prod(self.local[row, units, path] / self.scale[row, units]) * np.prod([self.inner[a, b] for a, b in pairwise(path)])
         if start == 0:
             left = self.into[first]
         else:
-            left = _logsumexp(np.where(self.tags.continues[:, first], -np.inf, self.before[row, start - 1] + self.inner[:, first]), 0)
+            left = (np.where(self.tags.continues[:, first], 0.0, self.before[row, start - 1]) * self.inner[:, first]).sum()
         if end == self.lengths[row]:
             right = self.out_of[last]
         else:
-            onward = self.inner[last] + self.batch[row, end] + self.after[row, end]
-            right = _logsumexp(np.where(self.tags.continues[last], -np.inf, onward), 0)
-        return float(np.exp(min(0.0, left + inside + right - self.total[row])))
-
-
-def _logsumexp(values: Scores, axis: int) -> Scores:
-    top = values.max(axis, keepdims=True)
-    return np.asarray(np.squeeze(np.log(np.exp(values - top).sum(axis, keepdims=True)) + top, axis))
+            onward = self.inner[last] * self.local[row, end] * self.after[row, end] / self.scale[row, end]
+            right = np.where(self.tags.continues[last], 0.0, onward).sum()
+        return float(min(1.0, left * inside * right / self.total[row]))

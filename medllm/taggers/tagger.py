@@ -12,10 +12,10 @@ from medllm.taggers.config import CONFIG, TaggerConfig, folder_digest
 from medllm.taggers.decoding import decode
 from medllm.taggers.encoding import CASE, Encoded, UnitTokenizer, Window, windows
 
-BATCH_TOKENS = 2048
-"""Tokens computed at a time, padding included."""
-NOTES_AHEAD = 32
-"""Notes whose windows are sorted by length together."""
+BATCH_TOKENS = 512
+"""Tokens computed at a time, padding included: few enough that a layer's activations stay in a core's cache."""
+TEXTS_AHEAD, CHARACTERS_AHEAD = 256, 200_000
+"""Texts whose windows are sorted by length together: so many, or fewer that have so many characters."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,13 @@ class Tagger:
     def tag_many(self, texts: Iterable[str]) -> Iterator[tuple[TaggedMention, ...]]:
         """The mentions of each text, in order; windows of several texts are computed together."""
         ahead: list[str] = []
+        characters = 0
         for text in texts:
             ahead.append(text)
-            if len(ahead) == NOTES_AHEAD:
+            characters += len(text)
+            if len(ahead) >= TEXTS_AHEAD or characters >= CHARACTERS_AHEAD:
                 yield from self._tag(ahead)
-                ahead = []
+                ahead, characters = [], 0
         yield from self._tag(ahead)
 
     def scores(self, texts: Sequence[str]) -> list[tuple[Encoded, NDArray[np.float32]]]:
@@ -87,22 +89,31 @@ class Tagger:
         return list(zip(encoded, found, strict=True))
 
     def _tag(self, texts: Sequence[str]) -> Iterator[tuple[TaggedMention, ...]]:
-        for encoded, scores in self.scores(texts):
-            yield tuple(sorted(self._mentions(encoded, scores), key=lambda m: (m.start, m.end, m.label)))
-
-    def _mentions(self, encoded: Encoded, scores: NDArray[np.float32]) -> Iterator[TaggedMention]:
+        """All texts at once: their segments go through the lattice together."""
+        scored = self.scores(texts)
+        if not scored:
+            return
+        units = [unit for encoded, _ in scored for unit in encoded.units]
+        ends = np.cumsum([len(encoded.units) for encoded, _ in scored])
+        text_of = np.repeat(np.arange(len(scored)), [len(encoded.units) for encoded, _ in scored])
+        segments = np.concatenate([encoded.segment for encoded, _ in scored]) + text_of * (len(units) + 1)
+        scores = np.concatenate([found for _, found in scored])
         layers, attributes = self.config.slices()
         distributions = [log_softmax(scores[:, where]) for where in attributes]
+        mentions: list[list[TaggedMention]] = [[] for _ in scored]
         for number, (tags, where) in enumerate(zip(self.config.layers, layers, strict=True)):
             weights = np.array(self.config.transitions[number]) if self.config.transitions else None
             emissions = scores[:, where] if weights is not None else log_softmax(scores[:, where])
-            for start, end, label, probability in decode(emissions, tags, encoded.segment, weights):
+            for start, end, label, probability in decode(emissions, tags, segments, weights):
                 values = {
                     head.name: dict(zip(head.values, _mean(logs[start:end]), strict=True))
                     for head, logs in zip(self.config.attributes, distributions, strict=True)
                     if label in head.labels
                 }
-                yield TaggedMention(encoded.units[start].start, encoded.units[end - 1].end, label, probability, values)
+                text = int(np.searchsorted(ends, start, "right"))
+                mentions[text].append(TaggedMention(units[start].start, units[end - 1].end, label, probability, values))
+        for found in mentions:
+            yield tuple(sorted(found, key=lambda m: (m.start, m.end, m.label)))
 
 
 def model_inputs(

@@ -113,3 +113,38 @@ def test_its_card_tells_the_hash_of_what_is_shipped() -> None:
     assert Tagger.load(folder).fingerprint in card
     assert "license: apache-2.0" in card.lower()
     assert sum(f.stat().st_size for f in folder.iterdir()) < 40_000_000
+
+
+def test_by_default_the_model_is_not_even_fetched_where_the_tagger_can_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDLLM_CACHE", str(tmp_path / "cache"))
+    with Extractor("clinical") as extractor:
+        found = extractor.extract(NOTE)
+    assert extractor.readers == "auto"
+    assert {v.reader for e in found.entities for v in e.votes if not v.about} == {"tagger"}
+    assert not list((tmp_path / "cache").rglob("*.gguf"))
+
+
+@pytest.mark.model
+def test_by_default_the_model_reads_what_the_tagger_was_not_made_for(model_path: Path) -> None:
+    with Extractor("clinical", relations=False) as extractor:
+        chinese = extractor.extract("主诉：头痛、发热3天。")
+        english = extractor.extract("No fever.")
+    assert {v.reader for e in chinese.entities for v in e.votes if not v.about} <= {"llm"}
+    assert [e.text for e in english.of(extractor.schema.entity("problem"))] == ["fever"]
+    assert not chinese.ledger
+
+
+def test_naming_an_engine_or_another_schema_means_the_model() -> None:
+    from medllm.engines.none import NoEngine
+
+    assert Extractor("clinical", engine=NoEngine()).readers == "llm"
+    assert Extractor("clinical", engine=NoEngine(), readers="tagger").readers == "tagger"
+    assert Extractor("clinical-zh", engine=NoEngine()).readers == "llm"
+
+
+def test_a_broader_label_takes_what_a_schema_does_not_divide() -> None:
+    with Extractor("i2b2-2010", readers="tagger") as extractor:
+        found = extractor.extract(NOTE)
+    labels = {e.text.lower(): e.label for e in found.entities}
+    assert labels["lisinopril"] == labels["cholecystectomy"] == "treatment"
+    assert "10 mg" not in labels
