@@ -206,6 +206,7 @@ def _refuse_shared_ids(sources: Sequence[Source]) -> None:
         if key in paths:
             raise InputError(
                 f"{paths[key]} and {source.path} would share the note id {source.id!r}",
-                hint="an id is the path below the input named, without its ending: name a folder above both, or rename one",
+                hint="an id is the path below the input named, without its ending: name a folder above both, rename one, or give a glob "
+                "such as 'notes/**/*.txt'",
             )
         paths[key] = source.path

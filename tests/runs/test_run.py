@@ -352,7 +352,7 @@ def test_fresh_begins_anew(tmp_path: Path) -> None:
     other.model = "scripted-2"
     assert go(notes(2), tmp_path / "out", engine=other, fresh=True).progress.notes == 2
     run_ = read_run(tmp_path / "out")
-    assert [x.note.id for x in run_.extractions] == ["ward/n0", "ward/n1"]
+    assert sorted(x.note.id for x in run_.extractions) == ["ward/n0", "ward/n1"]  # notes are done in any order
     assert run_.manifest["configuration"]["model"] == "scripted-2"
 
 
