@@ -2,8 +2,8 @@
 
     python evals/benchmarks/chinese_speed.py [-o evals/results/chinese_speed.json]
 
-The notes are made of sentences written for this script, repeated to some 20,000 characters in paragraphs. Measured is the time of one
-core's work (process time, so that other work on the machine counts little), the best of five: splitting into chunks of 64 words or
+The notes are made of sentences written for this script, repeated to 6,000 characters in paragraphs. Measured is the time of one
+core's work (process time, so that other work on the machine counts little), the best of three: splitting into chunks of 64 words or
 characters, and the grammars of all chunks, as text in the form that the embedded engine reads. Both languages with the labels of
 ``clinical``, flat; for Chinese also with those of ``clinical-zh``, where mentions may overlap.
 """
@@ -36,7 +36,7 @@ CHINESE = (
     "查体：体温38.5℃，血压142/88mmHg，脉搏96次/分，神志清楚，双肺呼吸音清，未闻及干湿性啰音，心律齐，腹平软。\n"
     "初步诊断：上呼吸道感染可能。予布洛芬 400mg 口服，每日三次，嘱患者多饮水，注意休息，如症状加重及时复诊。\n"
 )
-SIZE, REPEATS = 20_000, 5
+SIZE, REPEATS = 6_000, 3
 CASES = {"english": (ENGLISH, "clinical"), "chinese": (CHINESE, "clinical"), "chinese, nested": (CHINESE, "clinical-zh")}
 
 

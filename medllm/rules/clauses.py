@@ -55,7 +55,8 @@ def _paragraphs(text: str) -> list[Range]:
 
 
 def _goes_on(text: str, before: Range, start: int) -> bool:
-    line = text[slice(*before)].rstrip("\r\n").rsplit("\n", 1)[-1].rstrip()
+    last = before[1] - 1 if text[before[1] - 1 : before[1]] == "\n" else before[1]
+    line = text[max(before[0], text.rfind("\n", before[0], last) + 1) : last].strip()
     following = text[start : start + 40].lstrip(" \t")[:1]
     return len(line) >= JOINED_FROM and (line[-1] == "," or (line[-1] not in ".:;!?" and following.islower()))
 

@@ -77,7 +77,7 @@ def assess(text: str, mentions: Iterable[Span]) -> tuple[Judgement, ...]:
     ['associated_with_someone_else', 'possible']
     """
     cues, sections = find_cues(text), split_sections(text)
-    ranges = sentences(text, [(cue.start, cue.end) for cue in cues])
+    ranges = sentences(text, [(cue.start, cue.end) for cue in cues if is_han(text[cue.start])])
     starts, titles = [c.start for c in cues], [s.start for s in sections]
     found = []
     for mention in mentions:
