@@ -102,13 +102,13 @@ def test_an_unknown_label_is_an_error_that_names_the_known_ones() -> None:
 
 
 def test_shipped_packs_load_by_either_spelling() -> None:
-    assert shipped_packs() == ("clinical", "i2b2-2010")
+    assert shipped_packs() == ("clinical", "clinical-zh", "i2b2-2010")
     assert Schema.load("clinical") is clinical.schema
     assert Schema.load("i2b2-2010") is Schema.load("i2b2_2010") is i2b2_2010.schema
     assert Schema.load(SCHEMA) is SCHEMA
 
 
-@pytest.mark.parametrize("name", ["clinical", "i2b2-2010"])
+@pytest.mark.parametrize("name", ["clinical", "clinical-zh", "i2b2-2010"])
 def test_every_class_of_the_shipped_packs_has_a_guideline(name: str) -> None:
     schema = Schema.load(name)
     assert all(guideline(cls) for cls in (*schema.entities, *schema.relations))
@@ -295,7 +295,7 @@ def test_what_is_not_there_is_an_error_that_names_the_shipped_packs(tmp_path: Pa
     for name in ("clinicle", str(tmp_path / "mine.py")):
         with pytest.raises(SchemaError) as caught:
             Schema.load(name)
-        assert "clinical, i2b2-2010" in caught.value.hint
+        assert "clinical, clinical-zh, i2b2-2010" in caught.value.hint
 
 
 # --- contradictions, each in one error ---
@@ -380,3 +380,21 @@ def test_a_schema_that_contradicts_itself_is_refused(entities: list[type], relat
 def test_discontinuous_implies_nested() -> None:
     assert Schema("x", [Medicine], discontinuous=True).nested
     assert not Schema("x", [Medicine]).nested
+
+
+def test_relations_of_one_group_are_asked_together_and_the_json_form_keeps_it() -> None:
+    schema = Schema.load("clinical-zh")
+    again = Schema.from_json(schema.to_json())
+    for one in (schema, again, schema.restrict(["disease", "symptom", "anatomy", "drug"])):
+        assert {tuple(r.group for r in group) for group in one.relation_groups} <= {
+            ("findings",) * 3,
+            ("findings",) * 2,
+            ("care",) * 4,
+            ("care",),
+        }
+    assert [[r.label for r in group] for group in again.relation_groups] == [
+        ["has_symptom", "located_in", "complication"],
+        ["treated_with_drug", "treated_by_procedure", "examined_by", "cared_for_in"],
+    ]
+    assert len(Schema.load("i2b2-2010").relation_groups) == 1
+    assert "group" not in str(Schema.load("i2b2-2010").to_json())
