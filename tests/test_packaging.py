@@ -18,6 +18,9 @@ from medllm import Extractor, Note
 from medllm.prompting.render import Prompts
 assert 'site-packages' in medllm.__file__, medllm.__file__
 assert Prompts().languages('entities') == ('en', 'zh')
+assert Prompts().guidelines('clinical', 'zh').entities
+from medllm.rules import find_cues
+assert [c.kind.value for c in find_cues('No, 否认')] == ['negation', 'negation']
 from medllm.engines.embedded import EmbeddedEngine
 with Extractor('clinical', engine=EmbeddedEngine(sys.argv[1])) as extractor:
     extraction = extractor.extract('He takes aspirin 81 mg for chest pain.')

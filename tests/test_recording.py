@@ -27,3 +27,14 @@ def test_the_recording_is_small_and_of_the_shipped_model() -> None:
     with Extractor("clinical", engine="replay", model=str(RECORDING)) as extractor:
         assert extractor.engine.model == "qwen2.5-coder-0.5b-instruct-q4_k_m"
         assert extractor.engine.constrained
+
+
+def test_the_chinese_example_end_to_end() -> None:
+    text = (ROOT / "tests" / "data" / "chinese-example.txt").read_text(encoding="utf-8")
+    recording = ROOT / "tests" / "data" / "chinese-example.recording.jsonl.gz"
+    with Extractor("clinical-zh", engine="replay", model=str(recording)) as extractor:
+        extraction = extractor.extract(Note(id="chinese-example", text=text))
+    assert not extraction.ledger, "prompts or grammars have changed: record it again, see tests/data/README.md"
+    spans = {e.span.of(text): e.attributes.get("assertion") for e in extraction.entities}
+    assert {"头痛": "present", "发热": "present", "上呼吸道感染": "possible", "体温": None, "38.5℃": None}.items() <= spans.items()
+    assert [(r.label, r.head.text, r.tail.text) for r in extraction.relations] == [("has_value", "体温", "38.5℃")]

@@ -380,3 +380,21 @@ def test_a_schema_that_contradicts_itself_is_refused(entities: list[type], relat
 def test_discontinuous_implies_nested() -> None:
     assert Schema("x", [Medicine], discontinuous=True).nested
     assert not Schema("x", [Medicine]).nested
+
+
+def test_relations_of_one_group_are_asked_together_and_the_json_form_keeps_it() -> None:
+    schema = Schema.load("clinical-zh")
+    again = Schema.from_json(schema.to_json())
+    for one in (schema, again, schema.restrict(["disease", "symptom", "anatomy", "drug"])):
+        assert {tuple(r.group for r in group) for group in one.relation_groups} <= {
+            ("findings",) * 3,
+            ("findings",) * 2,
+            ("care",) * 4,
+            ("care",),
+        }
+    assert [[r.label for r in group] for group in again.relation_groups] == [
+        ["has_symptom", "located_in", "complication"],
+        ["treated_with_drug", "treated_by_procedure", "examined_by", "cared_for_in"],
+    ]
+    assert len(Schema.load("i2b2-2010").relation_groups) == 1
+    assert "group" not in str(Schema.load("i2b2-2010").to_json())

@@ -28,6 +28,10 @@ from medllm.rules import assess
 SENTENCES = Path(__file__).parents[1] / "sets" / "assertion_zh.txt"
 HALVES = {"open": "o", "sealed": "s"}
 SAMPLES, SEED = 1000, 0
+CAVEAT = (
+    "sentences and cue tables have the same author, so the figures say less than those of a corpus would; the open half's accuracy in "
+    "the first run, before it had been looked at, was 0.9529 (0.9028-0.9895)"
+)
 
 
 class Verdict(NamedTuple):
@@ -93,7 +97,7 @@ def main() -> None:
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "command": "python evals/benchmarks/assertion_zh.py -o evals/results/assertion_zh.json",
         "data": "evals/sets/assertion_zh.txt: written for the project before the rules were first run; the sealed half was scored once",
-        "caveat": "sentences and cue tables have the same author, so the figures say less than those of a corpus would",
+        "caveat": CAVEAT,
         "machine": f"{cpu_model()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
         "versions": {"medllm": importlib.metadata.version("medllm")},

@@ -4,6 +4,7 @@ import itertools
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
+from operator import itemgetter
 
 from medllm.text.breaks import is_han
 from medllm.text.broken import broken_lines
@@ -55,16 +56,16 @@ def _paragraphs(text: str) -> list[Range]:
 
 
 def _goes_on(text: str, before: Range, start: int) -> bool:
-    line = text[slice(*before)].rstrip("\r\n").rsplit("\n", 1)[-1].rstrip()
+    last = before[1] - 1 if text[before[1] - 1 : before[1]] == "\n" else before[1]
+    line = text[max(before[0], text.rfind("\n", before[0], last) + 1) : last].strip()
     following = text[start : start + 40].lstrip(" \t")[:1]
     return len(line) >= JOINED_FROM and (line[-1] == "," or (line[-1] not in ".:;!?" and following.islower()))
 
 
 def around(ranges: Sequence[Range], start: int, end: int) -> Range:
     """From the start of the sentence that holds ``start`` to the end of the one that holds ``end``: a mention is never cut."""
-    starts = [r[0] for r in ranges]
-    first = ranges[max(0, bisect_right(starts, start) - 1)] if ranges else (start, end)
-    last = ranges[max(0, bisect_right(starts, end - 1) - 1)] if ranges else (start, end)
+    first = ranges[max(0, bisect_right(ranges, start, key=itemgetter(0)) - 1)] if ranges else (start, end)
+    last = ranges[max(0, bisect_right(ranges, end - 1, key=itemgetter(0)) - 1)] if ranges else (start, end)
     return min(first[0], start), max(last[1], end)
 
 
@@ -78,18 +79,17 @@ def _chinese_comma(text: str, at: int) -> bool:
     return any(map(is_han, around))
 
 
-def clause_end(text: str, at: int, end: int, cuts: Sequence[int], stops: Sequence[int]) -> int:
-    """Where the clause of ``at`` ends, before ``end``. ``cuts`` are the separators of the sentence, ``stops`` where other cues begin.
+def clause_end(text: str, end: int, cuts: Sequence[int], stops: Sequence[int]) -> int:
+    """Where a clause ends, at the latest at ``end``. ``cuts`` are the separators after its cue, ``stops`` where other cues begin.
 
     "否认肝炎，结核，疟疾等传染病史": a list of short items that ends with 史 or 等 is one clause.
     """
-    later = [cut for cut in cuts if cut >= at]
-    if not later:
+    if not cuts:
         return end
-    for cut, after in zip(later, [*later[1:], end], strict=True):
+    for cut, after in zip(cuts, [*cuts[1:], end], strict=True):
         item = text[cut + 1 : after].rstrip("。.;； \n")
         if any(cut < stop < after for stop in stops) or len(item) > 20:
             break
         if _LIST_END.fullmatch(item):
             return after
-    return later[0]
+    return cuts[0]

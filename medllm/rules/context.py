@@ -7,7 +7,7 @@ list, and the section of a mention is a cue too (Family History, 既往史).
 """
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -63,6 +63,12 @@ _ASSERTIONS = {
 """In the order of precedence of the i2b2 2010 guidelines."""
 
 _TAKES_OVER = frozenset({Kind.NEGATION, Kind.POSSIBLE, Kind.HYPOTHETICAL, Kind.CONDITIONAL})
+LONGEST_REACH = 1000
+"""Characters: no scope reaches further, however long its sentence is."""
+
+MOST_ITEMS = 20
+"""A list is followed over so many commas."""
+
 _LEADING = (Direction.FORWARD, Direction.END)
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 
@@ -77,19 +83,21 @@ def assess(text: str, mentions: Iterable[Span]) -> tuple[Judgement, ...]:
     ['associated_with_someone_else', 'possible']
     """
     cues, sections = find_cues(text), split_sections(text)
-    ranges = sentences(text, [(cue.start, cue.end) for cue in cues])
+    ranges = sentences(text, [(cue.start, cue.end) for cue in cues if is_han(text[cue.start])])
     starts, titles = [c.start for c in cues], [s.start for s in sections]
+    known: dict[tuple[int, int], _Sentence] = {}
     found = []
     for mention in mentions:
         start, end = around(ranges, mention.start, mention.end)
-        near = cues[bisect_right(starts, start - 1) : bisect_right(starts, end - 1)]
+        if (start, end) not in known:
+            known[start, end] = _Sentence(text, start, end, cues[bisect_left(starts, start) : bisect_left(starts, end)])
         section = sections[bisect_right(titles, mention.start) - 1]
-        found.append(_judge(_Sentence(text, start, end, near), mention, _section_cue(section)))
+        found.append(_judge(known[start, end], mention, _section_cue(section)))
     return tuple(found)
 
 
 def _judge(sentence: "_Sentence", mention: Span, section: Cue | None) -> Judgement:
-    telling = [cue for cue in sentence.cues if sentence.tells(cue, mention)]
+    telling = [cue for cue in sentence.near(mention.start, mention.end) if sentence.tells(cue, mention)]
     if section and section.start < mention.start:
         telling.insert(0, section)
     kinds = {cue.kind for cue in telling}
@@ -115,30 +123,44 @@ class _Sentence:
 
     def __init__(self, text: str, start: int, end: int, cues: Sequence[Cue]) -> None:
         self.text, self.start, self.end = text, start, end
-        self.cues = cues
+        self._cues = cues
+        self._starts = [cue.start for cue in cues]
         self._cuts = separators(text, start, end)
+        self._scopes: dict[Cue, int] = {}
+
+    def near(self, start: int, end: int) -> Sequence[Cue]:
+        """The cues that begin no further than LONGEST_REACH from ``start`` to ``end``."""
+        return self._cues[bisect_left(self._starts, start - LONGEST_REACH) : bisect_right(self._starts, end + LONGEST_REACH)]
 
     def tells(self, cue: Cue, mention: Span) -> bool:
         """True if ``mention`` lies in the scope of ``cue``."""
         if cue.group.direction == Direction.FORWARD:
             if cue.start <= mention.start < cue.end < mention.end:  # "without [signs of heart failure]", "[no chest pain]"
                 return cue.end - cue.start > 1
-            return cue.end <= mention.start < self._scope_end(cue) and self._near(cue, cue.end, mention.start)
+            return cue.end <= mention.start and self._near(cue, cue.end, mention.start) and mention.start < self._scope(cue)
         if cue.group.direction == Direction.BACKWARD:
             if mention.start < cue.start < mention.end <= cue.end:
                 return True
-            return self._scope_start(cue) < mention.end <= cue.start and self._near(cue, mention.end, cue.start)
+            return mention.end <= cue.start and self._near(cue, mention.end, cue.start) and self._scope(cue) < mention.end
         return False
 
     def _near(self, cue: Cue, start: int, end: int) -> bool:
         return not isinstance(cue.group.reach, int) or len(_WORD.findall(self.text, start, end)) <= cue.group.reach
 
+    def _scope(self, cue: Cue) -> int:
+        """Where it ends, or for a cue that tells of what stands before it, begins."""
+        if cue not in self._scopes:
+            self._scopes[cue] = self._scope_end(cue) if cue.group.direction == Direction.FORWARD else self._scope_start(cue)
+        return self._scopes[cue]
+
     def _scope_end(self, cue: Cue) -> int:
-        later = [other for other in self.cues if other.start >= cue.end]
-        ends = [other.start for other in later if self._ends(cue, other) or self._takes_over(cue, other)]
+        later = self._cues[bisect_left(self._starts, cue.end) : bisect_right(self._starts, cue.end + LONGEST_REACH)]
+        ends = [next((other.start for other in later if self._ends(cue, other) or self._takes_over(cue, other)), self.end)]
         if cue.group.reach != SENTENCE:
-            ends.append(clause_end(self.text, cue.end, self.end, self._cuts, [c.start for c in later if c.group.direction in _LEADING]))
-        return min(ends, default=self.end)
+            first = bisect_left(self._cuts, cue.end)
+            stops = [c.start for c in later if c.group.direction in _LEADING]
+            ends.append(clause_end(self.text, self.end, self._cuts[first : first + MOST_ITEMS], stops))
+        return min(ends)
 
     def _ends(self, cue: Cue, other: Cue) -> bool:
         """True if ``other`` ends scopes, unless it follows at once: "probably due to gout"."""
@@ -151,9 +173,13 @@ class _Sentence:
         return not only_function_words(self.text[cue.end : other.start])
 
     def _scope_start(self, cue: Cue) -> int:
-        starts = [other.end for other in self.cues if other.end <= cue.start and cue.kind in other.group.ends]
+        before = self._cues[bisect_left(self._starts, cue.start - LONGEST_REACH) : bisect_left(self._starts, cue.start)]
+        starts = [other.end for other in before if cue.kind in other.group.ends]
         if cue.group.reach != SENTENCE:
-            starts += [cut for cut in self._cuts if cut < cue.start]
-        if is_han(self.text[cue.start]) and (colon := max(self.text.rfind(c, self.start, cue.start) for c in "：:")) >= 0:
+            starts += self._cuts[: bisect_left(self._cuts, cue.start)][-1:]
+        if (
+            is_han(self.text[cue.start])
+            and (colon := max(self.text.rfind(c, max(self.start, cue.start - LONGEST_REACH), cue.start) for c in "：:")) >= 0
+        ):
             starts.append(colon)
         return max(starts, default=self.start)

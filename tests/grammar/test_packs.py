@@ -40,7 +40,8 @@ def test_mentions(schema, example, layout, recognize):
     text = form.write(slots, found)
     assert recognize(form.describe(slots, nested=schema.nested, discontinuous=schema.discontinuous)).agree(text)
     answer = form.read(slots, text)
-    assert [(f.slot, f.label, f.parts) for f in answer.found] == [(f.slot, f.label, f.parts) for f in found]
+    in_order = sorted(found, key=lambda f: (f.slot, f.parts[0]))
+    assert [(f.slot, f.label, f.parts) for f in answer.found] == [(f.slot, f.label, f.parts) for f in in_order]
 
 
 @pytest.mark.parametrize(("schema", "example"), EXAMPLES)

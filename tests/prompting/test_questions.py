@@ -15,7 +15,7 @@ from medllm.grammar.layout import get_layout
 from medllm.prompting.questions import Question, Questions
 from medllm.prompting.render import Prompts
 from medllm.schema import Schema
-from medllm.schemas import clinical, i2b2_2010
+from medllm.schemas import clinical, clinical_zh, i2b2_2010
 from medllm.text.chunks import Chunk, split_chunks
 from tests.scripted import Reader
 
@@ -58,6 +58,7 @@ SHOWN = [
     (clinical.schema, "modifiers", "lines"),
     (i2b2_2010.schema, "entities", "lines"),
     (i2b2_2010.schema, "relations", "lines"),
+    (clinical_zh.schema, "entities", "lines"),
 ]
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from medllm.document import Assertion, Span
 from medllm.rules import Direction, Kind, assess, find_cues
+from tests.text.test_lines import calls
 
 quick = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TEXTS = st.one_of(
@@ -63,3 +64,14 @@ def test_without_cues_everything_is_present(words):
 def test_without_mentions_there_is_nothing_to_say(text):
     assert assess(text, []) == ()
     assert find_cues(text) == []
+
+
+@pytest.mark.parametrize("word", ["no fever, ", "无发热，", "history\n"])
+def test_work_grows_with_the_text_and_its_mentions_and_no_faster(word):
+    def work(length):
+        text = (word * length)[:length]
+        spans = [Span(start=at, end=at + 2) for at in range(0, length - 2, 500)]
+        return calls(lambda: assess(text, spans))
+
+    work(100)  # the tables are read once
+    assert work(9_000) <= 3.6 * work(3_000)
