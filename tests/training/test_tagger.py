@@ -173,7 +173,7 @@ def test_training_goes_on_from_a_taggers_encoder(trained: tuple[Path, dict[str, 
     from dataclasses import replace
 
     fresh = fit(corpus(16, 4).notes, trained[0] / "encoder", tmp_path / "a", replace(QUICK, epochs=1))
-    assert float(fresh.network.case.weight.abs().sum()) > 0
+    assert bool(fresh.network.case.weight.detach().any())
     assert exact_f1(fresh.tagger(), corpus(10, 9).notes)["f1"] > 0.9
 
 

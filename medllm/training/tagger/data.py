@@ -101,7 +101,7 @@ def of_extractions(extractions: Sequence[Extraction], *, name: str, labels: Iter
                     e.spans[0].start,
                     e.spans[-1].end,
                     e.label,
-                    tuple((a, value) for a in sorted(varied) if (value := attribute_value(getattr(e, a, None))) is not None),
+                    tuple((a, attribute_value(getattr(e, a))) for a in sorted(varied) if getattr(e, a, None) is not None),
                 )
                 for e in x.entities
                 if e.label in known
