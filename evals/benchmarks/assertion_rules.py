@@ -9,8 +9,8 @@ Also written: the same tables as Markdown, beside the JSON. Two views of the sam
 * *classes*: the six classes of i2b2 2010 over problems, as the label map derives them from the modifiers.
 
 ``kiwi-mtsamples`` is for measuring only: no cue was made, changed or chosen by looking at its text or its errors. The cue tables were
-developed on ``maccrobat`` and the cue words that CHIA and PHEE list, so that the figures of ``maccrobat`` are those of development. (CHIA was scored
-once then, and dropped: its gold does not annotate what the rules judge.) Intervals: 95 % bootstrap over notes.
+developed on ``maccrobat`` and the cue words that CHIA and PHEE list, so that the figures of ``maccrobat`` are those of development.
+CHIA was scored once then, and dropped: its gold does not annotate what the rules judge. Intervals: 95 % bootstrap over notes.
 """
 
 import argparse
