@@ -224,9 +224,9 @@ class Run:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """The manifest, with the model, the engine and medllm's version of its configuration first."""
+        """The manifest, with the model, the tagger, the engine and medllm's version of its configuration first."""
         configuration = self.manifest.get("configuration", {})
-        named = {"model": "model", "engine": "engine", "version": "medllm"}
+        named = {"model": "model", "tagger": "tagger", "engine": "engine", "version": "medllm"}
         first = {name: configuration[key] for name, key in named.items() if key in configuration}
         return first | {key: value for key, value in self.manifest.items() if key != "version"}
 
