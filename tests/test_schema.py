@@ -102,13 +102,13 @@ def test_an_unknown_label_is_an_error_that_names_the_known_ones() -> None:
 
 
 def test_shipped_packs_load_by_either_spelling() -> None:
-    assert shipped_packs() == ("clinical", "clinical-zh", "i2b2-2010")
+    assert shipped_packs() == ("clinical", "clinical-zh", "i2b2-2010", "n2c2-2018")
     assert Schema.load("clinical") is clinical.schema
     assert Schema.load("i2b2-2010") is Schema.load("i2b2_2010") is i2b2_2010.schema
     assert Schema.load(SCHEMA) is SCHEMA
 
 
-@pytest.mark.parametrize("name", ["clinical", "clinical-zh", "i2b2-2010"])
+@pytest.mark.parametrize("name", ["clinical", "clinical-zh", "i2b2-2010", "n2c2-2018"])
 def test_every_class_of_the_shipped_packs_has_a_guideline(name: str) -> None:
     schema = Schema.load(name)
     assert all(guideline(cls) for cls in (*schema.entities, *schema.relations))
@@ -295,7 +295,7 @@ def test_what_is_not_there_is_an_error_that_names_the_shipped_packs(tmp_path: Pa
     for name in ("clinicle", str(tmp_path / "mine.py")):
         with pytest.raises(SchemaError) as caught:
             Schema.load(name)
-        assert "clinical, clinical-zh, i2b2-2010" in caught.value.hint
+        assert "clinical, clinical-zh, i2b2-2010, n2c2-2018" in caught.value.hint
 
 
 # --- contradictions, each in one error ---

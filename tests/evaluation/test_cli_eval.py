@@ -12,8 +12,9 @@ from medllm.cli.eval import evaluate
 from medllm.cli.score import score
 from medllm.errors import MedllmError, RunError, UsageError
 from medllm.evaluation.result import Result
+from medllm.schema import Schema
 from tests.evaluation.i2b2 import READER, hand_out
-from tests.scripted import Scripted
+from tests.scripted import Reader, Scripted
 
 app = typer.Typer()
 app.command("eval")(evaluate)
@@ -63,6 +64,25 @@ def test_i2b2_2010_on_the_folders_as_they_are_handed_out(tmp_path: Path, engine:
     assert "his pain" not in (out / "report.md").read_text()
     for name in ("report.html", "gold.jsonl", "evaluation.json"):
         assert (out / name).stat().st_mode & 0o077 == 0, name
+
+
+def test_n2c2_2018_on_the_folders_as_they_are_handed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, out = tmp_path / "data" / "test", tmp_path / "out"
+    folder.mkdir(parents=True)
+    (folder / "100001.txt").write_text("Given aspirin 81 mg daily for angina.\nRash after penicillin.\n")
+    (folder / "100001.ann").write_text(
+        "T1\tDrug 6 13\taspirin\nT2\tStrength 14 19\t81 mg\nT3\tFrequency 20 25\tdaily\nT4\tReason 30 36\tangina\n"
+        "T5\tADE 38 42\tRash\nT6\tDrug 49 59\tpenicillin\n"
+        "R1\tStrength-Drug Arg1:T2 Arg2:T1\nR2\tReason-Drug Arg1:T4 Arg2:T1\nR3\tADE-Drug Arg1:T5 Arg2:T6\n"
+    )
+    lexicon = {"aspirin": "Drug", "81 mg": "Strength", "angina": "Reason", "Rash": "ADE", "penicillin": "Drug"}
+    reader = Reader(Schema.load("n2c2-2018"), lexicon, links={("Strength", "Drug"): "Strength-Drug", ("ADE", "Drug"): "ADE-Drug"})
+    monkeypatch.setattr(medllm.pipeline, "create_engine", lambda *_: Scripted(reader))
+    medllm_("eval", "n2c2-2018", "--data", tmp_path / "data", "-o", out, "--bootstrap", "0")
+    assert counts(out, "exact") == (5, 0, 1)
+    summary = json.loads((out / "evaluation.json").read_text())
+    assert summary["official"]["micro"]["f1"] == pytest.approx(10 / 11, abs=1e-4)
+    assert "Strength-Drug" in (out / "report.md").read_text()
 
 
 def test_a_second_time_the_model_is_not_asked(tmp_path: Path, engine: Scripted) -> None:
