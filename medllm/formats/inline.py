@@ -5,8 +5,8 @@
     <negation of="1,2">No</negation> <problem id="1" a="absent">fever</problem> or <problem id="2" a="absent">chills</problem>.
     <drug>Lisinopril</drug> <strength>10 mg</strength> for <problem>severe <bodyloc>left knee</bodyloc> pain</problem>.
 
-The text without the tags is the note. A tag is ``<LABEL name="value" ...>`` whose label the schema has (without a schema: the
-``clinical`` pack), so that any other ``<`` is itself. ``id`` names a mention, ``of`` lists the ids of the mentions that a modifier
+The text without the tags is the note. A tag is ``<LABEL name="value" ...>`` whose label the schema has (without a schema: any name that is
+closed somewhere), so that any other ``<`` is itself. ``id`` names a mention, ``of`` lists the ids of the mentions that a modifier
 belongs to, other names are attributes; ``a`` is short for ``assertion``, and ``other`` for somebody else's. A modifier without ``of``
 belongs to the mention around it, else to the nearest one before it that may have it. The relation is the schema's first between
 the two labels.
@@ -16,7 +16,7 @@ those that nest in the same span twice over (the longest is written), relations 
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from medllm.document import Assertion, Entity, Extraction, Modifier, Note
@@ -39,12 +39,12 @@ def read(path: Path, schema: Schema | None = None) -> Iterator[Parsed]:
 def parse(marked: str, note_id: str, schema: Schema | None = None, *, path: str = "") -> Parsed:
     """The note of a text with tags.
 
-    >>> found = parse("<negation of='1'>No</negation> <problem id='1' a='absent'>fever</problem>, WBC <4.", "n").extraction
+    >>> marked = "<negation of='1'>No</negation> <problem id='1' a='absent'>fever</problem>, WBC <4."
+    >>> found = parse(marked, "n", Schema.load("clinical")).extraction
     >>> found.note.text, [(e.label, e.text) for e in found.entities], len(found.relations)
     ('No fever, WBC <4.', [('negation', 'No'), ('problem', 'fever')], 1)
     """
-    pack = schema or Schema.load("clinical")
-    tag = _tags(pack.labels)
+    tag = _tags(schema.labels if schema else set(re.findall(r"</([\w-]+)>", marked)))
     text, at = "", 0
     opened: list[tuple[str, int, dict[str, str], int]] = []
     mentions: list[tuple[int, int, str, dict[str, str], int]] = []
@@ -62,16 +62,22 @@ def parse(marked: str, note_id: str, schema: Schema | None = None, *, path: str 
             faults.append((line, f"</{match[2]}> closes nothing"))
     text += marked[at:]
     faults += [(line, f"<{label}> is never closed") for label, _, _, line in opened]
-    return _collect(Note(id=note_id, text=text), sorted(mentions, key=lambda m: (m[0], -m[1])), faults, pack, path)
+    return _collect(Note(id=note_id, text=text), sorted(mentions, key=lambda m: (m[0], -m[1])), faults, schema, path)
 
 
-def _tags(labels: Iterable[str]) -> re.Pattern[str]:
+def _tags(labels: Collection[str]) -> re.Pattern[str]:
+    if not labels:
+        return re.compile(r"(?!)")
     names = "|".join(map(re.escape, sorted(labels, key=len, reverse=True)))
     return re.compile(rf"<(/?)({names})((?:\s+\w+=(?:\"[^\"<>]*\"|'[^'<>]*'))*)\s*>")
 
 
 def _collect(
-    note: Note, mentions: Sequence[tuple[int, int, str, dict[str, str], int]], faults: Sequence[tuple[int, str]], schema: Schema, path: str
+    note: Note,
+    mentions: Sequence[tuple[int, int, str, dict[str, str], int]],
+    faults: Sequence[tuple[int, str]],
+    schema: Schema | None,
+    path: str,
 ) -> Parsed:
     collector = Collector(note, schema, path)
     for line, fault in faults:
@@ -87,7 +93,7 @@ def _collect(
         if entity is not None and name:
             by_id.setdefault(name, entity)
     for (*_, values, line), entity in zip(mentions, made, strict=True):
-        if entity is None or not isinstance(entity, Modifier):
+        if schema is None or not isinstance(entity, Modifier):
             continue
         if "of" in values:
             heads = [by_id.get(name.strip()) for name in values["of"].split(",")]

@@ -172,7 +172,7 @@ def test_corpora_with_other_labels_are_learnt_together(base: Path, tmp_path: Pat
 def test_training_goes_on_from_a_taggers_encoder(trained: tuple[Path, dict[str, float]], tmp_path: Path) -> None:
     from dataclasses import replace
 
-    fresh = fit(corpus(16, 4).notes, trained[0] / "encoder", tmp_path / "a", replace(QUICK, epochs=1))
+    fresh = fit(corpus(16, 4).notes, trained[0] / "encoder", tmp_path / "a", replace(QUICK, epochs=4))
     assert bool(fresh.network.case.weight.detach().any())
     assert exact_f1(fresh.tagger(), corpus(10, 9).notes)["f1"] > 0.9
 
