@@ -20,7 +20,7 @@ from medllm.pipeline import Extractor, Reading
 from medllm.runs.directory import EXTRACTIONS, RunDirectory
 from medllm.runs.ledger import INPUT
 
-PACKAGES = ("pydantic", "outlines", "llguidance", "xllamacpp", "onnxruntime", "tokenizers", "transformers", "torch")
+PACKAGES = ("pydantic", "outlines", "llguidance", "xllamacpp", "onnxruntime", "transformers", "torch")
 
 
 @dataclass

@@ -9,22 +9,23 @@ their own where the tagger was trained with them.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medllm.errors import ModelError
+from medllm.taggers.wordpiece import WORDS_KEPT, WordPiece
 from medllm.text.pieces import Piece, split_pieces
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
 UNIT_TOKENS = 12
 """Tokens of one unit that are read; longer ones (gene sequences, encoded files) lose their tails, which carry no tag."""
 BREAKS = ("[unused1]", "[unused2]")
 """The tokens of one line break, and of a blank line, where the vocabulary has them."""
+STARTS, ENDS, PADDINGS = ("[CLS]", "<s>"), ("[SEP]", "</s>"), ("[PAD]", "<pad>")
+"""The special tokens of the BERT and of the RoBERTa family."""
 CASE = 3
 """Case features of a unit: all capitals, capital first, with a digit. Most small encoders read lower case only."""
 
@@ -46,40 +47,40 @@ class Encoded:
 
 
 class UnitTokenizer:
-    """Encodes notes with a ``tokenizer.json``. ``breaks`` says whether line breaks are tokens."""
+    """Encodes notes with the content of a ``tokenizer.json``. ``breaks`` says whether line breaks are tokens. Raises ModelError."""
 
-    def __init__(self, tokenizer: "Tokenizer", *, breaks: bool) -> None:
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-        self._tokenizer = tokenizer
-        self.unknown = _unknown(tokenizer)
-        special = tokenizer.encode("", add_special_tokens=True).ids
-        if len(special) < 2:
-            raise ModelError("the tokenizer adds no special tokens at the start and the end", hint="encoders of the BERT family do")
-        self.start, self.end = special[0], special[-1]
-        self.padding = _padding(tokenizer, self.end)
-        self.breaks = tuple(_id(tokenizer, token, self.end) for token in BREAKS) if breaks else ()
+    def __init__(self, content: str, *, breaks: bool) -> None:
+        self._content = content
+        self._words: WordPiece | _Library
+        try:
+            data = json.loads(content)
+            self._words = WordPiece(data) if WordPiece.fits(data) else _Library(content, data)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"tokenizer.json is damaged ({type(error).__name__})") from error
+        self.unknown = self._words.unknown
+        self.start, self.end = self._special(STARTS), self._special(ENDS)
+        self.padding = next((i for token in PADDINGS if (i := self._words.vocabulary.get(token)) is not None), self.end)
+        self.breaks = tuple(self._words.vocabulary.get(token, self.end) for token in BREAKS) if breaks else ()
+
+    def _special(self, names: Sequence[str]) -> int:
+        found = next((i for name in names if (i := self._words.vocabulary.get(name)) is not None), None)
+        if found is None:
+            raise ModelError(f"the tokenizer has none of the tokens {', '.join(names)}", hint="encoders of the BERT family do")
+        return found
 
     @classmethod
     def load(cls, folder: Path, *, breaks: bool) -> "UnitTokenizer":
         """From ``tokenizer.json`` in ``folder``. Raises ModelError where there is none that can be read."""
-        from tokenizers import Tokenizer
-
-        path = folder / "tokenizer.json"
         try:
-            return cls(Tokenizer.from_str(path.read_text("utf-8")), breaks=breaks)
+            return cls((folder / "tokenizer.json").read_text("utf-8"), breaks=breaks)
         except OSError:
             raise ModelError(
                 "there is no tokenizer.json beside the model", hint="save it with the fast tokenizer of transformers"
             ) from None
-        except ModelError:
-            raise
-        except Exception as error:  # the library raises bare Exception
-            raise ModelError(f"tokenizer.json cannot be used ({type(error).__name__})") from error
 
     def to_json(self) -> str:
         """The tokenizer as its ``tokenizer.json``."""
-        return str(self._tokenizer.to_str())
+        return self._content
 
     def encode(self, text: str) -> Encoded:
         """The units and tokens of a text of any length.
@@ -90,13 +91,7 @@ class UnitTokenizer:
         (['No', 'fever', '.', 'BP', '120'], [0, 0, 0, 1, 1])
         """
         units = split_pieces(text, 0, len(text))
-        # Each unit by itself: pre-tokenized input keeps word-piece vocabularies exact and gives byte-level ones their leading blank.
-        encoding = self._tokenizer.encode([unit.text for unit in units], is_pretokenized=True, add_special_tokens=False) if units else None
-        tokens: list[list[int]] = [[] for _ in units]
-        if encoding is not None:
-            for token, word in zip(encoding.ids, encoding.word_ids, strict=True):
-                if word is not None and len(tokens[word]) < UNIT_TOKENS:
-                    tokens[word].append(token)
+        tokens = [self._words.tokens(unit.text)[:UNIT_TOKENS] for unit in units]
         ids: list[int] = []
         owner: list[int] = []
         first, segment, number = np.zeros(len(units), np.int64), np.zeros(len(units), np.int64), 0
@@ -108,7 +103,7 @@ class UnitTokenizer:
                 ids.append(self.breaks[lines > 1])
                 owner.append(-1)
             first[index], segment[index] = len(ids), number
-            ids += tokens[index] or [self.unknown]
+            ids += tokens[index] or (self.unknown,)
             owner += [index] * (len(tokens[index]) or 1)
         return Encoded(units, np.array(ids, np.int64), np.array(owner, np.int64), first, segment, _case(units))
 
@@ -163,19 +158,23 @@ def _case(units: Sequence[Piece]) -> NDArray[np.float32]:
     return features
 
 
-def _id(tokenizer: "Tokenizer", token: str, otherwise: int) -> int:
-    found = tokenizer.token_to_id(token)
-    return otherwise if found is None else found
+class _Library:
+    """Any other tokenizer, through the ``tokenizers`` library: each word by itself, as its pre-tokenized input."""
 
+    def __init__(self, content: str, data: dict[str, Any]) -> None:
+        try:
+            from tokenizers import Tokenizer
+        except ImportError:
+            raise ModelError("this tagger's tokenizer needs the tokenizers library", hint="pip install tokenizers") from None
+        try:
+            self._tokenizer = Tokenizer.from_str(content)
+        except Exception as error:  # the library raises bare Exception
+            raise ModelError(f"tokenizer.json cannot be used ({type(error).__name__})") from error
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self.vocabulary: dict[str, int] = self._tokenizer.get_vocab(with_added_tokens=True)
+        self.unknown = self.vocabulary.get(str(data["model"].get("unk_token")), 0)
+        self.tokens = lru_cache(WORDS_KEPT)(self._tokens)
 
-def _unknown(tokenizer: "Tokenizer") -> int:
-    model = json.loads(tokenizer.to_str())["model"]
-    token = model.get("unk_token")
-    return _id(tokenizer, token, 0) if isinstance(token, str) else 0
-
-
-def _padding(tokenizer: "Tokenizer", otherwise: int) -> int:
-    for token in ("[PAD]", "<pad>"):
-        if (found := tokenizer.token_to_id(token)) is not None:
-            return int(found)
-    return otherwise
+    def _tokens(self, word: str) -> tuple[int, ...]:
+        return tuple(self._tokenizer.encode([word], is_pretokenized=True, add_special_tokens=False).ids)
