@@ -12,7 +12,7 @@ from medllm.document import Entity, Extraction, LedgerEntry, Note, Relation, Vot
 from medllm.engines import EngineOptions, create_engine, create_later
 from medllm.engines.base import Completion, Engine, Request, Usage
 from medllm.engines.none import NoEngine
-from medllm.errors import EngineError, SchemaError, UsageError
+from medllm.errors import EngineError, UsageError
 from medllm.grammar.layout import Answer, Found, Layout, Slot, get_layout
 from medllm.grammar.links import Link, read_links
 from medllm.grounding import ground, score
@@ -131,7 +131,8 @@ class Extractor:
         self.tagger: TaggerReader | None = None
         if readers == TAGGER or (readers == AUTO and not named):
             loaded = tagger if isinstance(tagger, Tagger) else _load_tagger(tagger, options)
-            self.tagger = _tagger_reader(loaded, self.schema, tagger_labels, relations, all_or_none=readers == AUTO)
+            make = TaggerReader.if_it_knows_all if readers == AUTO else TaggerReader
+            self.tagger = make(loaded, self.schema, labels=tagger_labels, relations=relations)
         self.readers = TAGGER if readers == TAGGER else LLM if self.tagger is None else AUTO
         self.engine: Engine
         if self.readers == TAGGER:
@@ -407,19 +408,6 @@ class _Found:
     def failed(self) -> bool:
         """True if the engine did not answer: asking for less would not help."""
         return any(e.reason == "engine-error" for e in self.ledger)
-
-
-def _tagger_reader(
-    tagger: Tagger, schema: Schema, labels: Mapping[str, str] | None, relations: bool, *, all_or_none: bool
-) -> TaggerReader | None:
-    """The tagger for a schema; with ``all_or_none`` None where it does not know all that is asked. Raises SchemaError."""
-    try:
-        reader = TaggerReader(tagger, schema, labels=labels, relations=relations)
-    except SchemaError:
-        if all_or_none:
-            return None
-        raise
-    return None if all_or_none and not reader.knows_all else reader
 
 
 def _load_tagger(tagger: str | Path | None, options: EngineOptions) -> Tagger:

@@ -33,8 +33,8 @@ def extract(
     readers: Annotated[
         str,
         typer.Option(
-            help="llm: a prompted language model. tagger: a fine-tuned encoder, in milliseconds a note. auto: the tagger where it knows "
-            "the schema and the note's language, the model elsewhere and wherever --engine or --model is given."
+            help="llm: a prompted language model. tagger: a fine-tuned encoder, in less than a second a note. auto: the tagger where it "
+            "knows the schema and the note's language, the model elsewhere and wherever --engine or --model is given."
         ),
     ] = "auto",
     format_: Annotated[str, typer.Option("--format", help="Formats to write beside JSON lines, separated by commas.")] = "jsonl",

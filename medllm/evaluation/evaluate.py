@@ -78,7 +78,7 @@ async def evaluate(
         gold.notes,
         pred,
         replace(options, labels=_occurring(options.labels, gold.notes, pred, versus[1] if versus else {})),
-        title=f"{suite.name}: {Path(str(settings['model'])).name}",
+        title=f"{suite.name}: {Path(str(settings.get('tagger', settings['model']))).name}",
         facts=_facts(suite, gold, settings, result.ledger),
         versus=versus,
         problems=gold.problems,
@@ -138,7 +138,8 @@ def _facts(suite: Suite, gold: Gold, settings: Mapping[str, Any], ledger: int) -
     split = "" if gold.split == ALL else f", {gold.split}"
     return [
         ("data", f"{suite.name}{split} ({suite.corpus.format})"),
-        ("model", str(settings["model"])),
+        *([("tagger", str(settings["tagger"]))] if "tagger" in settings else []),
+        *([("model", str(settings["model"]))] if settings["readers"] != "tagger" else []),
         ("engine", str(settings["engine"])),
         ("schema", str(settings["schema"]["name"])),
         ("medllm", str(settings["medllm"])),
@@ -152,11 +153,18 @@ def _methods(suite: Suite, gold: Gold, settings: Mapping[str, Any]) -> list[str]
     which = "all notes" if gold.split == ALL else f"the part {gold.split!r}"
     mentions = sum(len(extraction.entities) for extraction in gold.notes.values())
     asked = "mentions and relations" if settings["relations"] else "mentions"
+    systems = []
+    if "tagger" in settings:
+        where = "" if settings["readers"] == "tagger" else " where it knows schema and language"
+        systems.append(f"the tagger {settings['tagger']} (SHA-256 {settings['tagger_sha256'][:12]}…){where}")
+    if settings["readers"] != "tagger":
+        systems.append(
+            f"{settings['model']} (SHA-256 {str(settings['model_sha256'])[:12]}…, engine {settings['engine']}), asked in chunks of "
+            f"{settings['chunk_tokens']} tokens (layout {settings['layout']!r}, temperature 0)" + (" elsewhere" if systems else "")
+        )
     return [
         f"Data: {suite.name}, {which}: {len(gold.notes):,} notes with {mentions:,} mentions. {suite.about} {suite.source}".strip(),
-        f"System: medllm {settings['medllm']} asked {settings['model']} (SHA-256 {str(settings['model_sha256'])[:12]}…, engine "
-        f"{settings['engine']}) for {asked} of the schema {settings['schema']['name']!r}, in chunks of "
-        f"{settings['chunk_tokens']} tokens (layout {settings['layout']!r}, temperature 0).",
+        f"System: medllm {settings['medllm']} read {asked} of the schema {settings['schema']['name']!r} with {', '.join(systems)}.",
     ]
 
 

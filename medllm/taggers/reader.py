@@ -35,6 +35,17 @@ class TaggerReader:
             )
         self._values = {c.label: {a.name: a.values for a in attributes(c)} for c in schema.entities}
 
+    @classmethod
+    def if_it_knows_all(
+        cls, tagger: Tagger, schema: Schema, *, labels: Mapping[str, str] | None = None, relations: bool = True
+    ) -> "TaggerReader | None":
+        """The reader, or None where the tagger does not know all that the schema asks for."""
+        try:
+            reader = cls(tagger, schema, labels=labels, relations=relations)
+        except SchemaError:
+            return None
+        return reader if reader.knows_all else None
+
     @property
     def unread(self) -> tuple[str, ...]:
         """The schema's labels that the tagger does not know."""

@@ -58,7 +58,7 @@ def test_i2b2_2010_on_the_folders_as_they_are_handed_out(tmp_path: Path, engine:
     official = {name: (last[name]["tp"], last[name]["fp"], last[name]["fn"]) for name in ("1.1", "2.1", "3.1")}
     assert official == {"1.1": (3, 1, 1), "2.1": (2, 1, 1), "3.1": (0, 2, 1)}  # concepts, assertions, relations
     assert {p.name for p in out.iterdir()} >= {"extractions.jsonl", "run.json", "gold.jsonl", "scores", "report.html", "report.md"}
-    for said in ("the part 'test': 1 notes with 4 mentions", "Uzuner et al. 2011", "asked scripted-1", "i2b2compare", "3.1 relations"):
+    for said in ("the part 'test': 1 notes with 4 mentions", "Uzuner et al. 2011", "with scripted-1", "i2b2compare", "3.1 relations"):
         assert said in (out / "report.md").read_text()
     assert "his pain" in (out / "report.html").read_text()
     assert "his pain" not in (out / "report.md").read_text()
@@ -83,6 +83,19 @@ def test_n2c2_2018_on_the_folders_as_they_are_handed_out(tmp_path: Path, monkeyp
     summary = json.loads((out / "evaluation.json").read_text())
     assert summary["official"]["micro"]["f1"] == pytest.approx(10 / 11, abs=1e-4)
     assert "Strength-Drug" in (out / "report.md").read_text()
+
+
+@pytest.mark.parametrize("readers", ["tagger", "auto"])
+def test_the_tagger_is_evaluated_and_named(readers: str, tmp_path: Path) -> None:
+    (tmp_path / "gold").mkdir()
+    (tmp_path / "gold" / "n.txt").write_text("Given aspirin 81 mg daily.")
+    (tmp_path / "gold" / "n.ann").write_text("T1\tdrug 6 13\taspirin\n")
+    settings = ["--schema", "clinical", "--labels", "drug", "--bootstrap", "0", "--readers", readers]
+    medllm_("eval", "--gold", f"brat:{tmp_path / 'gold'}", "-o", tmp_path / "out", *settings)
+    assert counts(tmp_path / "out", "exact") == (1, 0, 0)
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "the tagger clinical-en (SHA-256 " in report
+    assert ("elsewhere" in report) == (readers == "auto")
 
 
 def test_a_second_time_the_model_is_not_asked(tmp_path: Path, engine: Scripted) -> None:
