@@ -1,5 +1,6 @@
 """A tagger trained for real, on a tiny encoder: it learns, exports, reads, resumes, and says what is wrong with the data."""
 
+import dataclasses
 import json
 import random
 from pathlib import Path
@@ -309,3 +310,44 @@ def _extractions(number: int, seed: int) -> list:
 def _only(extraction, *labels: str):  # type: ignore[no-untyped-def]
     kept = tuple(e for e in extraction.entities if e.label in labels)
     return extraction.model_copy(update={"entities": kept, "relations": ()})
+
+
+def test_the_loss_of_a_random_field_is_that_of_all_admitted_paths() -> None:
+    """Written out: two chains of three and two units, three tags, one unit of which nothing is known."""
+    import itertools
+
+    import torch
+
+    from medllm.training.tagger.network import field_loss
+
+    torch.manual_seed(3)
+    scores, transitions = torch.randn(5, 3), torch.randn(3, 3)
+    allowed = torch.tensor([[1, 0, 0], [0, 1, 1], [1, 1, 1], [0, 1, 0], [1, 0, 1]], dtype=torch.bool)
+    chains = torch.tensor([[0, 1, 2], [3, 4, -1]])
+    total = 0.0
+    for chain in ([0, 1, 2], [3, 4]):
+        weights = {
+            path: float(
+                sum(scores[u, t] for u, t in zip(chain, path, strict=True)) + sum(transitions[a, b] for a, b in itertools.pairwise(path))
+            )
+            for path in itertools.product(range(3), repeat=len(chain))
+        }
+        admitted = [w for path, w in weights.items() if all(allowed[u, t] for u, t in zip(chain, path, strict=True))]
+        total += float(torch.tensor(list(weights.values())).logsumexp(0) - torch.tensor(admitted).logsumexp(0))
+    assert float(field_loss(scores, allowed, chains, transitions)) == pytest.approx(total / 4, abs=1e-5)
+
+
+def test_a_random_field_learns_and_keeps_its_transitions(base: Path, tmp_path: Path) -> None:
+    from medllm.training.tagger.export import export
+
+    fitted = fit(corpus(40).notes, base, tmp_path / "work", dataclasses.replace(QUICK, crf=True))
+    export(fitted, tmp_path / "out", quantize=False)
+    config = TaggerConfig.load(tmp_path / "out")
+    scheme = config.layers[0].transitions
+    learnt = np.array(config.transitions[0])
+    assert np.abs(learnt[scheme == 0]).max() > 0.01
+    assert learnt[scheme != 0].max() < -9000
+    held_out = corpus(10, seed=5).notes
+    read, inside = exact_f1(Tagger.load(tmp_path / "out"), held_out), exact_f1(fitted.tagger(), held_out)
+    assert read == inside
+    assert read["f1"] > 0.9

@@ -29,7 +29,7 @@ class _Graph(nn.Module):
 def export(fitted: Fitted, folder: Path, *, quantize: bool = True) -> Path:
     """Write the folder; returns the graph's path: ``model.int8.onnx``, or ``model.onnx`` unless ``quantize``."""
     folder.mkdir(parents=True, exist_ok=True)
-    fitted.config.save(folder)
+    fitted.decoding_config().save(folder)
     (folder / "tokenizer.json").write_text(fitted.tokenizer.to_json(), "utf-8")
     plain = folder / "model.onnx"
     _export_graph(fitted.network, plain)

@@ -23,8 +23,8 @@ from medllm.taggers.sources import model_folder
 from medllm.taggers.tagger import Tagger, model_inputs
 from medllm.taggers.tags import TagSet
 from medllm.training.tagger.data import TrainingNote
-from medllm.training.tagger.layers import Example, Losses, assign_layers, attribute_heads, examples_of
-from medllm.training.tagger.network import TaggerNetwork, freeze_lower, load_case, load_encoder, marginal_loss
+from medllm.training.tagger.layers import Example, Losses, assign_layers, attribute_heads, chains_of, examples_of
+from medllm.training.tagger.network import TaggerNetwork, field_loss, freeze_lower, load_case, load_encoder, marginal_loss
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,9 @@ class TrainingOptions:
 
     ``patience`` ends the training after so many epochs without a better F1 on the held-out notes (0: never). ``lora`` is the rank of
     the adapters (0: full fine-tuning), ``freeze`` the number of lower layers left as they are. ``average`` keeps an exponential
-    mean of the weights with this decay per step and evaluates that (0: none).
+    mean of the weights with this decay per step and evaluates that (0: none). ``crf`` learns weights of the transitions between tags.
+    ``attention_dropout`` costs a third of the time on a
+    CPU: drawing it for every pair of tokens, and computing attention with its whole matrix.
     """
 
     epochs: float = 10
@@ -44,6 +46,8 @@ class TrainingOptions:
     warmup: float = 0.1
     weight_decay: float = 0.01
     dropout: float = 0.1
+    attention_dropout: float = 0.0
+    crf: bool = False
     patience: int = 0
     lora: int = 0
     freeze: int = 0
@@ -66,7 +70,18 @@ class Fitted:
 
     def tagger(self) -> Tagger:
         """The network as a reader, in the process."""
-        return Tagger(self.config, self.tokenizer, NetworkBackend(self.network))
+        return Tagger(self.decoding_config(), self.tokenizer, NetworkBackend(self.network))
+
+    def decoding_config(self) -> TaggerConfig:
+        """The configuration with the transitions as they have been learnt so far."""
+        if not len(self.network.transitions):
+            return self.config
+        learnt = []
+        for tags, weights in zip(self.config.layers, self.network.transitions, strict=True):
+            scores = np.array(tags.transitions, np.float64)
+            scores[:-1, :-1] += weights.detach().cpu().numpy()
+            learnt.append(tuple(tuple(float(x) for x in row) for row in scores))
+        return dataclasses.replace(self.config, transitions=tuple(learnt))
 
 
 class NetworkBackend:
@@ -112,7 +127,7 @@ def fit(
     torch.manual_seed(options.seed)
     source = model_folder(base)
     tokenizer = UnitTokenizer.load(source, breaks=options.breaks)
-    encoder = start.encoder if start is not None else load_encoder(source)
+    encoder = start.encoder if start is not None else load_encoder(source, attention_dropout=options.attention_dropout)
     window, overlap = window_of(encoder.config.to_dict())
     config = TaggerConfig(
         name,
@@ -123,7 +138,8 @@ def fit(
         case=options.case,
         breaks=options.breaks,
     )
-    network = TaggerNetwork(encoder, config.outputs, case=options.case, dropout=options.dropout)
+    fields = config.layers if options.crf else ()
+    network = TaggerNetwork(encoder, config.outputs, case=options.case, dropout=options.dropout, fields=fields)
     load_case(network, source)
     if start is not None and start.case is not None and network.case is not None:
         network.case.load_state_dict(start.case.state_dict())
@@ -160,7 +176,8 @@ class _TaggerTrainer(Trainer):
     def __init__(self, fitted: Fitted, held_out: Sequence[TrainingNote], options: TrainingOptions, **kwargs: Any) -> None:
         self.fitted, self.held_out, self.options = fitted, held_out, options
         layers, heads = fitted.config.slices()
-        self.slices = (*layers, *heads)
+        self.fields, self.slices = (layers, heads) if options.crf else ((), (*layers, *heads))
+        self.schemes = [torch.from_numpy(tags.transitions[:-1, :-1]) for tags in fitted.config.layers]
         super().__init__(model=fitted.network, data_collator=self._collate, **kwargs)
 
     def _collate(self, batch: Sequence[Example]) -> dict[str, torch.Tensor]:
@@ -173,11 +190,15 @@ class _TaggerTrainer(Trainer):
             "rows": torch.from_numpy(rows),
             "columns": torch.from_numpy(np.concatenate([e.rows for e in batch])),
             "allowed": torch.from_numpy(np.concatenate([e.allowed for e in batch])),
+            "chains": torch.from_numpy(chains_of(batch)),
         }
 
     def compute_loss(self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, **_: Any) -> Any:
         scores = model(inputs["input_ids"], inputs["attention_mask"], inputs["case"])
-        loss = marginal_loss(scores[inputs["rows"], inputs["columns"]], inputs["allowed"], self.slices)
+        units, allowed = scores[inputs["rows"], inputs["columns"]], inputs["allowed"]
+        loss = marginal_loss(units, allowed, self.slices)
+        for where, weights, scheme in zip(self.fields, self.fitted.network.transitions, self.schemes, strict=False):
+            loss = loss + field_loss(units[:, where], allowed[:, where], inputs["chains"], weights + scheme.to(weights.device))
         return (loss, scores) if return_outputs else loss
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:

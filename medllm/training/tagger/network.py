@@ -10,6 +10,7 @@ from torch import nn
 
 from medllm.errors import ModelError
 from medllm.taggers.encoding import CASE
+from medllm.taggers.tags import TagSet
 
 IMPOSSIBLE = -1e4
 CASE_FILE = "case.safetensors"
@@ -17,9 +18,12 @@ CASE_FILE = "case.safetensors"
 
 
 class TaggerNetwork(nn.Module):
-    """Scores [batch, tokens, outputs]. ``encoder`` is any bidirectional model of transformers that takes ``inputs_embeds``."""
+    """Scores [batch, tokens, outputs]. ``encoder`` is any bidirectional model of transformers that takes ``inputs_embeds``.
 
-    def __init__(self, encoder: Any, outputs: int, *, case: bool, dropout: float = 0.1) -> None:
+    ``fields`` are the tag layers that get the transition weights of a conditional random field.
+    """
+
+    def __init__(self, encoder: Any, outputs: int, *, case: bool, dropout: float = 0.1, fields: Sequence[TagSet] = ()) -> None:
         super().__init__()
         self.encoder = encoder
         hidden = int(encoder.config.hidden_size)
@@ -29,6 +33,7 @@ class TaggerNetwork(nn.Module):
             nn.init.zeros_(self.case.weight)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden, outputs)
+        self.transitions = nn.ParameterList([nn.Parameter(torch.zeros(len(tags), len(tags))) for tags in fields])
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, case: torch.Tensor) -> torch.Tensor:
         """``input_ids``, ``attention_mask`` [batch, tokens], ``case`` [batch, tokens, 3]."""
@@ -59,14 +64,43 @@ def marginal_loss(
     return total
 
 
-def load_encoder(base: str | Path) -> Any:
-    """An encoder by folder or hub name, without the pooler that taggers do not use. Raises ModelError."""
-    from transformers import AutoModel
+def field_loss(scores: torch.Tensor, allowed: torch.Tensor, chains: torch.Tensor, transitions: torch.Tensor) -> torch.Tensor:
+    """Minus the log-probability of all paths that the annotation admits, per unit of which it says something.
+
+    ``scores`` and ``allowed`` [units, tags]; ``chains`` [chains, longest] indexes of units, -1 behind the end; ``transitions``
+    [tags, tags], the scheme's own included. Both ends of a chain are free, as a window may cut a mention.
+    """
+    known = ~allowed.all(1)
+    there = chains >= 0
+    chains = chains.clamp(min=0)
+    emissions, may = scores.float()[chains], allowed[chains]
+    both = torch.cat([emissions, emissions.masked_fill(~may, IMPOSSIBLE)])
+    there = torch.cat([there, there])
+    total = both[:, 0]
+    for step in range(1, both.shape[1]):
+        fresh = (total[:, :, None] + transitions).logsumexp(1) + both[:, step]
+        total = torch.where(there[:, step, None], fresh, total)
+    everything, admitted = total.logsumexp(1).chunk(2)
+    return (everything - admitted).sum() / known.sum().clamp(min=1)
+
+
+def load_encoder(base: str | Path, *, attention_dropout: float | None = None) -> Any:
+    """An encoder by folder or hub name, without the pooler that taggers do not use. Raises ModelError.
+
+    ``attention_dropout`` replaces the configuration's own: 0 lets attention be computed without its matrix.
+    """
+    from transformers import AutoConfig, AutoModel
 
     try:
-        return AutoModel.from_pretrained(base, add_pooling_layer=False, use_safetensors=True, dtype=torch.float32)
-    except TypeError:
-        return AutoModel.from_pretrained(base, use_safetensors=True, dtype=torch.float32)
+        config = AutoConfig.from_pretrained(base)
+        for name in ("attention_probs_dropout_prob", "attention_dropout"):
+            if attention_dropout is not None and hasattr(config, name):
+                setattr(config, name, attention_dropout)
+        options: dict[str, Any] = {"config": config, "use_safetensors": True, "dtype": torch.float32}
+        try:
+            return AutoModel.from_pretrained(base, add_pooling_layer=False, **options)
+        except TypeError:
+            return AutoModel.from_pretrained(base, **options)
     except (OSError, ValueError) as error:
         raise ModelError(
             f"the encoder cannot be loaded ({type(error).__name__})",
