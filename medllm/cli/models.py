@@ -16,12 +16,12 @@ app = typer.Typer(help="List, fetch and check models.", no_args_is_help=True)
 
 @app.command("list")
 def list_models() -> None:
-    """List the models known by name, and where each stands on this machine (tab-separated where the output is no terminal)."""
+    """List the models and lexicons known by name, and where each stands on this machine (tab-separated where the output is no terminal)."""
     import sys
 
-    from medllm.weights import MODELS, status
+    from medllm.weights import LEXICON_FILES, MODELS, status
 
-    found = [status(card) for card in MODELS]
+    found = [status(card) for card in (*MODELS, *LEXICON_FILES)]
     if sys.stdout.isatty():
         _table(found)
         return
@@ -30,8 +30,8 @@ def list_models() -> None:
 
 
 @app.command("pull")
-def pull_model(name: Annotated[str, typer.Argument(help="A model's name or alias.")]) -> None:
-    """Fetch a model, unless it is here already, and print its path. A broken or interrupted pull goes on where it stopped."""
+def pull_model(name: Annotated[str, typer.Argument(help="The name or alias of a model or lexicon.")]) -> None:
+    """Fetch a model or a lexicon, unless it is here already, and print its path. A broken or interrupted pull goes on where it stopped."""
     from medllm.weights import pull
 
     with download_progress() as progress:
@@ -43,9 +43,9 @@ def pull_model(name: Annotated[str, typer.Argument(help="A model's name or alias
 def verify_models(name: Annotated[str | None, typer.Argument(help="A model's name or alias, else all that are here.")] = None) -> None:
     """Read model files anew, compare their SHA-256 with the pinned ones, and print the paths of those that are right."""
     from medllm.errors import ModelError
-    from medllm.weights import MODELS, status, verify
+    from medllm.weights import LEXICON_FILES, MODELS, status, verify
 
-    names = [name] if name else [card.name for card in MODELS if status(card).state in ("ready", "damaged")]
+    names = [name] if name else [card.name for card in (*MODELS, *LEXICON_FILES) if status(card).state in ("ready", "damaged")]
     if not names:
         raise ModelError("no model is on this machine", hint="Fetch one: medllm models pull NAME")
     for each in names:
