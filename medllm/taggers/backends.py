@@ -17,8 +17,8 @@ class Backend(Protocol):
 
     name: str
 
-    def scores(self, ids: NDArray[np.int64], mask: NDArray[np.int64], case: NDArray[np.float32]) -> NDArray[np.float32]:
-        """``ids``, ``mask`` [batch, tokens] and ``case`` [batch, tokens, 3] to raw scores [batch, tokens, outputs]."""
+    def scores(self, ids: NDArray[np.int64], mask: NDArray[np.int64], features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """``ids``, ``mask`` [batch, tokens] and ``features`` [batch, tokens, features] to raw scores [batch, tokens, outputs]."""
         ...
 
 
@@ -42,9 +42,9 @@ class OnnxBackend:
         self._inputs = {each.name for each in self._session.get_inputs()}
         self.name = f"onnx:{path.name}"
 
-    def scores(self, ids: NDArray[np.int64], mask: NDArray[np.int64], case: NDArray[np.float32]) -> NDArray[np.float32]:
+    def scores(self, ids: NDArray[np.int64], mask: NDArray[np.int64], features: NDArray[np.float32]) -> NDArray[np.float32]:
         """See ``Backend``."""
-        given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids), "case": case}
+        given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids), "case": features}
         (found,) = self._session.run(None, {name: value for name, value in given.items() if name in self._inputs})[:1]
         return np.asarray(found, np.float32)
 
@@ -75,8 +75,8 @@ class TorchBackend:
         self._model = model.eval().to(self.device)
         self.name = f"torch:{self.device}"
 
-    def scores(self, ids: NDArray[np.int64], mask: NDArray[np.int64], case: NDArray[np.float32]) -> NDArray[np.float32]:
-        """See ``Backend``; ``case`` is not used, as models of the hub have no such input."""
+    def scores(self, ids: NDArray[np.int64], mask: NDArray[np.int64], features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See ``Backend``; ``features`` are not used, as models of the hub have no such input."""
         torch = self._torch
         with torch.inference_mode():
             logits = self._model(

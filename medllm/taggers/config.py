@@ -29,8 +29,8 @@ class TaggerConfig:
     """The heads of a tagger, in the order of their outputs: one tag layer for each group of labels, then the attributes.
 
     Labels of one group never overlap; those of different groups may (a body site in a problem). ``window`` and ``overlap`` are in
-    tokens, ``case`` and ``breaks`` say whether the encoder was given case features and line-break tokens. ``transitions`` holds the
-    weights of a conditional random field for each layer, or is empty.
+    tokens, ``case`` and ``breaks`` say whether the encoder was given features of its units and line-break tokens, ``lexicons`` which ones
+    the features are of, beside case. ``transitions`` holds the weights of a conditional random field for each layer, or is empty.
     """
 
     name: str
@@ -40,6 +40,7 @@ class TaggerConfig:
     overlap: int = OVERLAP
     case: bool = False
     breaks: bool = False
+    lexicons: tuple[str, ...] = ()
     transitions: tuple[tuple[tuple[float, ...], ...], ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
 
@@ -89,6 +90,7 @@ def _own(data: Mapping[str, Any]) -> TaggerConfig:
             overlap=int(data["overlap"]),
             case=bool(data["case"]),
             breaks=bool(data["breaks"]),
+            lexicons=tuple(map(str, data.get("lexicons", ()))),
             transitions=tuple(tuple(tuple(map(float, row)) for row in layer) for layer in data["transitions"]),
             about=dict(data["about"]),
         )

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from medllm.taggers.encoding import CASE
+from medllm.taggers.features import CASE
 from medllm.training.tagger.fit import Fitted
 from medllm.training.tagger.network import CASE_FILE, TaggerNetwork
 
@@ -58,7 +58,7 @@ def _export_graph(network: TaggerNetwork, path: Path) -> None:
         warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
         torch.onnx.export(
             _Graph(network),
-            (ids, torch.ones_like(ids), torch.zeros((2, 16, CASE))),
+            (ids, torch.ones_like(ids), torch.zeros((2, 16, network.case.in_features if network.case is not None else CASE))),
             str(path),
             input_names=["input_ids", "attention_mask", "case"],
             output_names=["scores"],

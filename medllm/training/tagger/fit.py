@@ -19,12 +19,13 @@ from medllm.errors import InputError
 from medllm.schema import Schema, attributes
 from medllm.taggers.config import TaggerConfig, window_of
 from medllm.taggers.encoding import UnitTokenizer
+from medllm.taggers.features import lexicon_of
 from medllm.taggers.sources import model_folder
 from medllm.taggers.tagger import Tagger, model_inputs
 from medllm.taggers.tags import TagSet
 from medllm.training.tagger.data import TrainingNote
 from medllm.training.tagger.layers import Example, Losses, assign_layers, attribute_heads, chains_of, examples_of
-from medllm.training.tagger.network import TaggerNetwork, field_loss, freeze_lower, load_case, load_encoder, marginal_loss
+from medllm.training.tagger.network import TaggerNetwork, copy_case, field_loss, freeze_lower, load_case, load_encoder, marginal_loss
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class TrainingOptions:
     ``patience`` ends the training after so many epochs without a better F1 on the held-out notes (0: never). ``lora`` is the rank of
     the adapters (0: full fine-tuning), ``freeze`` the number of lower layers left as they are. ``average`` keeps an exponential
     mean of the weights with this decay per step and evaluates that (0: none). ``crf`` learns weights of the transitions between tags.
-    ``attention_dropout`` costs a third of the time on a
-    CPU: drawing it for every pair of tokens, and computing attention with its whole matrix.
+    ``lexicons`` (names as ``medllm.lexicons.load`` takes them) give features of the units, for which inference needs them too.
+    ``attention_dropout`` costs a third of the time on a CPU: it is drawn for every pair of tokens, and attention then needs its matrix.
     """
 
     epochs: float = 10
@@ -48,6 +49,7 @@ class TrainingOptions:
     dropout: float = 0.1
     attention_dropout: float = 0.0
     crf: bool = False
+    lexicons: tuple[str, ...] = ()
     patience: int = 0
     lora: int = 0
     freeze: int = 0
@@ -92,13 +94,13 @@ class NetworkBackend:
     def __init__(self, network: TaggerNetwork) -> None:
         self._network = network
 
-    def scores(self, ids: NDArray[np.int64], mask: NDArray[np.int64], case: NDArray[np.float32]) -> NDArray[np.float32]:
+    def scores(self, ids: NDArray[np.int64], mask: NDArray[np.int64], features: NDArray[np.float32]) -> NDArray[np.float32]:
         """See ``medllm.taggers.backends.Backend``."""
         was_training = self._network.training
         self._network.eval()
         device = self._network.head.weight.device
         with torch.inference_mode():
-            found = self._network(*(torch.from_numpy(x).to(device) for x in (ids, mask, case)))
+            found = self._network(*(torch.from_numpy(x).to(device) for x in (ids, mask, features)))
         self._network.train(was_training)
         return np.asarray(found.float().cpu().numpy(), np.float32)
 
@@ -126,7 +128,7 @@ def fit(
         raise InputError("the training notes have no mentions", hint="a tagger learnt from them would find nothing")
     torch.manual_seed(options.seed)
     source = model_folder(base)
-    tokenizer = UnitTokenizer.load(source, breaks=options.breaks)
+    tokenizer = UnitTokenizer.load(source, breaks=options.breaks, lexicon=lexicon_of(options.lexicons))
     encoder = start.encoder if start is not None else load_encoder(source, attention_dropout=options.attention_dropout)
     window, overlap = window_of(encoder.config.to_dict())
     config = TaggerConfig(
@@ -137,12 +139,15 @@ def fit(
         overlap=overlap,
         case=options.case,
         breaks=options.breaks,
+        lexicons=options.lexicons,
     )
     fields = config.layers if options.crf else ()
-    network = TaggerNetwork(encoder, config.outputs, case=options.case, dropout=options.dropout, fields=fields)
+    network = TaggerNetwork(
+        encoder, config.outputs, features=tokenizer.features if options.case else 0, dropout=options.dropout, fields=fields
+    )
     load_case(network, source)
-    if start is not None and start.case is not None and network.case is not None:
-        network.case.load_state_dict(start.case.state_dict())
+    if start is not None and start.case is not None:
+        copy_case(network, start.case.weight)
     if options.freeze:
         freeze_lower(encoder, options.freeze)
     if options.lora:
@@ -181,12 +186,12 @@ class _TaggerTrainer(Trainer):
         super().__init__(model=fitted.network, data_collator=self._collate, **kwargs)
 
     def _collate(self, batch: Sequence[Example]) -> dict[str, torch.Tensor]:
-        ids, mask, case = model_inputs(self.fitted.tokenizer, [(e.encoded, e.window) for e in batch])
+        ids, mask, features = model_inputs(self.fitted.tokenizer, [(e.encoded, e.window) for e in batch])
         rows = np.concatenate([np.full(len(e.rows), i) for i, e in enumerate(batch)])
         return {
             "input_ids": torch.from_numpy(ids),
             "attention_mask": torch.from_numpy(mask),
-            "case": torch.from_numpy(case),
+            "case": torch.from_numpy(features),
             "rows": torch.from_numpy(rows),
             "columns": torch.from_numpy(np.concatenate([e.rows for e in batch])),
             "allowed": torch.from_numpy(np.concatenate([e.allowed for e in batch])),

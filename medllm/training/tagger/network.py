@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from medllm.errors import ModelError
-from medllm.taggers.encoding import CASE
+from medllm.taggers.features import CASE
 from medllm.taggers.tags import TagSet
 
 IMPOSSIBLE = -1e4
@@ -20,15 +20,16 @@ CASE_FILE = "case.safetensors"
 class TaggerNetwork(nn.Module):
     """Scores [batch, tokens, outputs]. ``encoder`` is any bidirectional model of transformers that takes ``inputs_embeds``.
 
-    ``fields`` are the tag layers that get the transition weights of a conditional random field.
+    ``features`` is the number of features of a unit, 0 for none; ``fields`` are the tag layers that get the transition weights of a
+    conditional random field.
     """
 
-    def __init__(self, encoder: Any, outputs: int, *, case: bool, dropout: float = 0.1, fields: Sequence[TagSet] = ()) -> None:
+    def __init__(self, encoder: Any, outputs: int, *, features: int = CASE, dropout: float = 0.1, fields: Sequence[TagSet] = ()) -> None:
         super().__init__()
         self.encoder = encoder
         hidden = int(encoder.config.hidden_size)
         width = encoder.get_input_embeddings().weight.shape[1]
-        self.case = nn.Linear(CASE, width, bias=False) if case else None
+        self.case = nn.Linear(features, width, bias=False) if features else None
         if self.case is not None:
             nn.init.zeros_(self.case.weight)
         self.dropout = nn.Dropout(dropout)
@@ -36,7 +37,7 @@ class TaggerNetwork(nn.Module):
         self.transitions = nn.ParameterList([nn.Parameter(torch.zeros(len(tags), len(tags))) for tags in fields])
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, case: torch.Tensor) -> torch.Tensor:
-        """``input_ids``, ``attention_mask`` [batch, tokens], ``case`` [batch, tokens, 3]."""
+        """``input_ids``, ``attention_mask`` [batch, tokens], ``case`` [batch, tokens, features]."""
         embedded = self.encoder.get_input_embeddings()(input_ids)
         if self.case is not None:
             embedded = embedded + self.case(case)
@@ -111,7 +112,15 @@ def load_encoder(base: str | Path, *, attention_dropout: float | None = None) ->
 def load_case(network: TaggerNetwork, base: Path) -> None:
     """Take over the case features' weights that an earlier training left beside its encoder, where there are any."""
     if network.case is not None and (base / CASE_FILE).is_file():
-        network.case.load_state_dict(load_file(base / CASE_FILE))
+        copy_case(network, load_file(base / CASE_FILE)["weight"])
+
+
+def copy_case(network: TaggerNetwork, weight: torch.Tensor) -> None:
+    """Take over the weights [width, features] of as many features as both have; case comes first."""
+    if network.case is not None and network.case.weight.shape[0] == weight.shape[0]:
+        shared = min(network.case.weight.shape[1], weight.shape[1])
+        with torch.no_grad():
+            network.case.weight[:, :shared] = weight[:, :shared]
 
 
 def freeze_lower(encoder: Any, layers: int) -> None:
