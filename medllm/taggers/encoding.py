@@ -26,7 +26,7 @@ UNIT_TOKENS = 12
 """Tokens of one unit that are read; longer ones (gene sequences, encoded files) lose their tails, which carry no tag."""
 BREAKS = ("[unused1]", "[unused2]")
 """The tokens of one line break, and of a blank line, where the vocabulary has them."""
-STARTS, ENDS, PADDINGS = ("[CLS]", "<s>"), ("[SEP]", "</s>"), ("[PAD]", "<pad>")
+STARTS, ENDS, PADDINGS, MASKS = ("[CLS]", "<s>"), ("[SEP]", "</s>"), ("[PAD]", "<pad>"), ("[MASK]", "<mask>")
 """The special tokens of the BERT and of the RoBERTa family."""
 
 
@@ -66,6 +66,11 @@ class UnitTokenizer:
         self.start, self.end = self._special(STARTS), self._special(ENDS)
         self.padding = next((i for token in PADDINGS if (i := self._words.vocabulary.get(token)) is not None), self.end)
         self.breaks = tuple(self._words.vocabulary.get(token, self.end) for token in BREAKS) if breaks else ()
+
+    @property
+    def mask(self) -> int:
+        """The id of the token that stands for a gap. Raises ModelError where the vocabulary has none."""
+        return self._special(MASKS)
 
     def _special(self, names: Sequence[str]) -> int:
         found = next((i for name in names if (i := self._words.vocabulary.get(name)) is not None), None)

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
-from medllm.errors import InputError
+from medllm.errors import InputError, UsageError
 from medllm.schema import Schema, attributes
 from medllm.taggers.config import TaggerConfig, window_of
 from medllm.taggers.encoding import UnitTokenizer
@@ -35,6 +35,7 @@ class TrainingOptions:
     ``patience`` ends the training after so many epochs without a better F1 on the held-out notes (0: never). ``lora`` is the rank of
     the adapters (0: full fine-tuning), ``freeze`` the number of lower layers left as they are. ``average`` keeps an exponential
     mean of the weights with this decay per step and evaluates that (0: none). ``crf`` learns weights of the transitions between tags.
+    ``balance`` gives the tags of rare labels more weight (the inverse square root of their frequency).
     ``lexicons`` (names as ``medllm.lexicons.load`` takes them) give features of the units, for which inference needs them too.
     ``attention_dropout`` costs a third of the time on a CPU: it is drawn for every pair of tokens, and attention then needs its matrix.
     """
@@ -49,6 +50,7 @@ class TrainingOptions:
     dropout: float = 0.1
     attention_dropout: float = 0.0
     crf: bool = False
+    balance: bool = False
     lexicons: tuple[str, ...] = ()
     patience: int = 0
     lora: int = 0
@@ -152,6 +154,8 @@ def fit(
         freeze_lower(encoder, options.freeze)
     if options.lora:
         network.encoder = _with_lora(encoder, options.lora)
+    if options.balance and options.crf:
+        raise UsageError("a random field has no weights of labels", hint="leave out --balance or --crf")
     losses = Losses()
     examples = [e for note in notes for e in examples_of(note, config, tokenizer, size=min(options.window, window) - 2, losses=losses)]
     fitted = Fitted(network, config, tokenizer, losses, ())
@@ -182,6 +186,7 @@ class _TaggerTrainer(Trainer):
         self.fitted, self.held_out, self.options = fitted, held_out, options
         layers, heads = fitted.config.slices()
         self.fields, self.slices = (layers, heads) if options.crf else ((), (*layers, *heads))
+        self.weights = label_weights(fitted.config, kwargs["train_dataset"]) if options.balance else None
         self.schemes = [torch.from_numpy(tags.transitions[:-1, :-1]) for tags in fitted.config.layers]
         super().__init__(model=fitted.network, data_collator=self._collate, **kwargs)
 
@@ -201,7 +206,7 @@ class _TaggerTrainer(Trainer):
     def compute_loss(self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, **_: Any) -> Any:
         scores = model(inputs["input_ids"], inputs["attention_mask"], inputs["case"])
         units, allowed = scores[inputs["rows"], inputs["columns"]], inputs["allowed"]
-        loss = marginal_loss(units, allowed, self.slices)
+        loss = marginal_loss(units, allowed, self.slices, None if self.weights is None else self.weights.to(units.device))
         for where, weights, scheme in zip(self.fields, self.fitted.network.transitions, self.schemes, strict=False):
             loss = loss + field_loss(units[:, where], allowed[:, where], inputs["chains"], weights + scheme.to(weights.device))
         return (loss, scores) if return_outputs else loss
@@ -225,6 +230,20 @@ class _TaggerTrainer(Trainer):
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+
+def label_weights(config: TaggerConfig, examples: Iterable[Example]) -> torch.Tensor:
+    """[outputs]: 1 for outside and attributes; for a tag, the inverse square root of its share among the tags of mentions, 1 on average."""
+    count = np.zeros(config.outputs)
+    for example in examples:
+        sure = example.allowed[:, : config.slices()[0][-1].stop]
+        count[: sure.shape[1]] += sure[sure.sum(1) < sure.shape[1]].sum(0)
+    weights = np.ones(config.outputs)
+    for tags, where in zip(config.layers, config.slices()[0], strict=True):
+        inside = np.array([kind != "O" for kind, _ in tags.tags])
+        found = np.sqrt(count[where][inside].clip(min=1))
+        weights[where][inside] = found.mean() / found
+    return torch.tensor(weights, dtype=torch.float32)
 
 
 class _Average(TrainerCallback):

@@ -118,6 +118,8 @@ def allowed_outputs(note: TrainingNote, encoded: Encoded, config: TaggerConfig, 
             taken[low:high] = True
             allowed[low:high, where] = False
             allowed[np.arange(low, high), np.array(tags.mention(mention.label, high - low)) + where.start] = True
+    for start, end in note.unsure:
+        allowed[(starts < end) & (ends > start), : layers[-1].stop] = True
     for head, where in zip(config.attributes, heads, strict=True):
         if head.name not in note.attributes:
             continue

@@ -47,21 +47,26 @@ class TaggerNetwork(nn.Module):
 
 
 def marginal_loss(
-    scores: torch.Tensor, allowed: torch.Tensor, slices: Sequence[slice], weights: Sequence[float] | None = None
+    scores: torch.Tensor, allowed: torch.Tensor, slices: Sequence[slice], weights: torch.Tensor | None = None
 ) -> torch.Tensor:
     """Minus the log-probability that each unit has one of its allowed tags, the mean over supervised units of each head, summed.
 
     ``scores`` and ``allowed`` [units, outputs]. Where exactly one tag is allowed this is the cross-entropy; where all are, nothing is
-    learnt; in between, what the annotation leaves open stays open (Tsuboi et al. 2008, C08-1113).
+    learnt; in between, what the annotation leaves open stays open (Tsuboi et al. 2008, C08-1113). ``weights`` [outputs] are those of the
+    tags: a unit weighs what the tags that it may have weigh on average.
     """
     total = scores.new_zeros(())
-    for number, where in enumerate(slices):
+    for where in slices:
         part, may = scores[:, where].float(), allowed[:, where]
         known = ~may.all(1)
         if bool(known.any()):
             part, may = part[known], may[known]
             loss = part.logsumexp(1) - part.masked_fill(~may, IMPOSSIBLE).logsumexp(1)
-            total = total + loss.mean() * (weights[number] if weights else 1.0)
+            if weights is None:
+                total = total + loss.mean()
+            else:
+                weight = (may * weights[where]).sum(1) / may.sum(1)
+                total = total + (loss * weight).sum() / weight.sum()
     return total
 
 
