@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import get_last_checkpoint
 
 from medllm.errors import InputError, UsageError
@@ -202,6 +203,11 @@ class _TaggerTrainer(Trainer):
             "allowed": torch.from_numpy(np.concatenate([e.allowed for e in batch])),
             "chains": torch.from_numpy(chains_of(batch)),
         }
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
+        """Windows of similar length in a batch, so that little is padding."""
+        lengths = [example.window.end - example.window.start for example in self.train_dataset]
+        return LengthGroupedSampler(self.options.batch, lengths=lengths, generator=torch.Generator().manual_seed(self.options.seed))
 
     def compute_loss(self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, **_: Any) -> Any:
         scores = model(inputs["input_ids"], inputs["attention_mask"], inputs["case"])
