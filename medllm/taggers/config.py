@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from medllm.errors import ModelError
 from medllm.taggers.tags import TagSet
 
@@ -64,9 +67,41 @@ class TaggerConfig:
 
     def save(self, folder: Path) -> None:
         """Write ``tagger.json``."""
+        (folder / CONFIG).write_text(self.to_json() + "\n", "utf-8")
+
+    def to_json(self) -> str:
+        """As ``tagger.json`` has it."""
         data = {"format": "medllm-tagger", "version": FORMAT_VERSION} | asdict(self)
         data["layers"] = [list(layer.labels) for layer in self.layers]
-        (folder / CONFIG).write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", "utf-8")
+        return json.dumps(data, ensure_ascii=False, indent=1)
+
+    @classmethod
+    def from_json(cls, content: str) -> "TaggerConfig":
+        """Of what ``to_json`` gives. Raises ModelError."""
+        try:
+            return _own(json.loads(content))
+        except ValueError as error:
+            raise ModelError(f"{CONFIG} is damaged ({type(error).__name__})") from error
+
+    def outputs_in(self, other: "TaggerConfig") -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The outputs that both have, as indexes here and there: tags of the same label, O of the layers that share the most labels, and
+        values of attributes of the same name."""
+        here, there = [], []
+        layers, heads = self.slices()
+        other_layers, other_heads = other.slices()
+        for tags, where in zip(self.layers, layers, strict=True):
+            shared = [len(set(tags.labels) & set(others.labels)) for others in other.layers]
+            for number, (others, at) in enumerate(zip(other.layers, other_layers, strict=True)):
+                for index, tag in enumerate(others.tags):
+                    if tag in tags.tags and (tag[0] != "O" or (shared[number] == max(shared) and number == shared.index(max(shared)))):
+                        here.append(where.start + tags.tags.index(tag))
+                        there.append(at.start + index)
+        for head, where in zip(self.attributes, heads, strict=True):
+            for others, at in zip(other.attributes, other_heads, strict=True):
+                for value in (v for v in head.values if head.name == others.name and v in others.values):
+                    here.append(where.start + head.values.index(value))
+                    there.append(at.start + others.values.index(value))
+        return np.array(here, np.int64), np.array(there, np.int64)
 
     @classmethod
     def load(cls, folder: Path) -> "TaggerConfig":

@@ -129,12 +129,16 @@ def test_corpora_with_other_labels_are_learnt_together(base: Path, tmp_path: Pat
     assert scores["f1"] > 0.9
 
 
-def test_training_goes_on_from_a_taggers_encoder(trained: tuple[Path, dict[str, float]], tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    fresh = fit(corpus(16, 4).notes, trained[0] / "encoder", tmp_path / "a", replace(QUICK, epochs=4))
+def test_training_goes_on_from_what_a_tagger_knows(trained: tuple[Path, dict[str, float]], tmp_path: Path) -> None:
+    """With rates of zero nothing is learnt: what is read comes from the encoder, its features and its head."""
+    fixed = dataclasses.replace(QUICK, epochs=1, rate=0.0, head_rate=0.0)
+    fresh = fit(corpus(10, 4).notes, trained[0] / "encoder", tmp_path, fixed, schema=Schema.load("clinical"))
     assert bool(fresh.network.case.weight.detach().any())
     assert exact_f1(fresh.tagger(), corpus(10, 9).notes)["f1"] > 0.9
+    assert {m.value("assertion") for m in fresh.tagger().tag("He takes aspirin for pain.\nNo fever.") if m.label == "problem"} == {
+        "absent",
+        "present",
+    }
 
 
 def test_lora_and_frozen_layers_train_and_export(base: Path, tmp_path: Path) -> None:

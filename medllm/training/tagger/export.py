@@ -10,7 +10,7 @@ from torch import nn
 
 from medllm.taggers.features import CASE
 from medllm.training.tagger.fit import Fitted
-from medllm.training.tagger.network import CASE_FILE, TaggerNetwork
+from medllm.training.tagger.network import CASE_FILE, TaggerNetwork, save_head
 
 OPSET = 17
 
@@ -42,10 +42,11 @@ def export(fitted: Fitted, folder: Path, *, quantize: bool = True) -> Path:
 
 
 def save_encoder(fitted: Fitted, folder: Path) -> None:
-    """The encoder alone, as a folder that transformers reads and ``medllm train tagger --base`` goes on from."""
+    """The encoder as a folder that transformers reads, and its head beside it: ``medllm train tagger --base`` goes on from both."""
     folder.mkdir(parents=True, exist_ok=True)
     fitted.network.encoder.save_pretrained(folder)
     (folder / "tokenizer.json").write_text(fitted.tokenizer.to_json(), "utf-8")
+    save_head(fitted.network, fitted.config, folder)
     if fitted.network.case is not None:
         save_file(fitted.network.case.state_dict(), folder / CASE_FILE)
 

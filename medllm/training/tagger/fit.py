@@ -26,7 +26,16 @@ from medllm.taggers.tagger import Tagger, model_inputs
 from medllm.taggers.tags import TagSet
 from medllm.training.tagger.data import TrainingNote
 from medllm.training.tagger.layers import Example, Losses, assign_layers, attribute_heads, chains_of, examples_of
-from medllm.training.tagger.network import TaggerNetwork, copy_case, field_loss, freeze_lower, load_case, load_encoder, marginal_loss
+from medllm.training.tagger.network import (
+    TaggerNetwork,
+    copy_case,
+    field_loss,
+    freeze_lower,
+    load_case,
+    load_encoder,
+    load_head,
+    marginal_loss,
+)
 
 
 @dataclass(frozen=True)
@@ -149,6 +158,7 @@ def fit(
         encoder, config.outputs, features=tokenizer.features if options.case else 0, dropout=options.dropout, fields=fields
     )
     load_case(network, source)
+    load_head(network, config, source)
     if start is not None and start.case is not None:
         copy_case(network, start.case.weight)
     if options.freeze:
@@ -175,6 +185,19 @@ class _Examples(Dataset[Example]):
 
     def __getitem__(self, index: int) -> Example:
         return self._examples[index]
+
+
+class _ByLength(LengthGroupedSampler):
+    """Another order in every epoch, the same one where a broken training goes on."""
+
+    def __init__(self, batch: int, lengths: list[int], seed: int) -> None:
+        super().__init__(batch, lengths=lengths, generator=torch.Generator())
+        self._seed = seed
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """What the order depends on beside the seed."""
+        self.generator.manual_seed(self._seed * 1_000_003 + epoch)
 
 
 class _TaggerTrainer(Trainer):
@@ -207,7 +230,7 @@ class _TaggerTrainer(Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
         """Windows of similar length in a batch, so that little is padding."""
         lengths = [example.window.end - example.window.start for example in self.train_dataset]
-        return LengthGroupedSampler(self.options.batch, lengths=lengths, generator=torch.Generator().manual_seed(self.options.seed))
+        return _ByLength(self.options.batch, lengths, self.options.seed)
 
     def compute_loss(self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, **_: Any) -> Any:
         scores = model(inputs["input_ids"], inputs["attention_mask"], inputs["case"])

@@ -5,14 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from medllm.errors import ModelError
+from medllm.taggers.config import TaggerConfig
 from medllm.taggers.features import CASE
 from medllm.taggers.tags import TagSet
 
 IMPOSSIBLE = -1e4
+HEAD_FILE = "head.safetensors"
+"""Beside the weights of an encoder that was trained as a tagger: its head, with the names of its outputs."""
 CASE_FILE = "case.safetensors"
 """Beside the weights of an encoder that was trained with case features."""
 
@@ -118,6 +122,25 @@ def load_case(network: TaggerNetwork, base: Path) -> None:
     """Take over the case features' weights that an earlier training left beside its encoder, where there are any."""
     if network.case is not None and (base / CASE_FILE).is_file():
         copy_case(network, load_file(base / CASE_FILE)["weight"])
+
+
+def save_head(network: TaggerNetwork, config: TaggerConfig, folder: Path) -> None:
+    """The head beside its encoder, with what its outputs are."""
+    tensors = {name: value.detach().contiguous() for name, value in network.head.state_dict().items()}
+    save_file(tensors, folder / HEAD_FILE, metadata={"tagger": config.to_json()})
+
+
+def load_head(network: TaggerNetwork, config: TaggerConfig, base: Path) -> None:
+    """Take over the head's rows for the labels and values that an earlier training has learnt, where its encoder is the base."""
+    if not (base / HEAD_FILE).is_file():
+        return
+    with safe_open(base / HEAD_FILE, "pt") as file:
+        known = TaggerConfig.from_json(str((file.metadata() or {}).get("tagger")))
+        weight, bias = file.get_tensor("weight"), file.get_tensor("bias")
+    here, there = config.outputs_in(known)
+    with torch.no_grad():
+        network.head.weight[here] = weight[there]
+        network.head.bias[here] = bias[there]
 
 
 def copy_case(network: TaggerNetwork, weight: torch.Tensor) -> None:
