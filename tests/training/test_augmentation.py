@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 
 pytest.importorskip("torch", reason="training needs torch")
 
+from medllm.engines.base import Request
 from medllm.errors import UsageError
 from medllm.training.augmentation import OPERATORS, augmented
 from medllm.training.augmentation.edits import Edit, rewrite
+from medllm.training.augmentation.paraphrase import grammar_of, paraphrased, read, sentences_of
 from medllm.training.tagger.data import Mention, TrainingNote
+from tests.scripted import Scripted
 
 LABELS = ("problem", "drug")
 
@@ -118,3 +121,31 @@ def test_random_is_only_the_seed() -> None:
     first = augmented([note], ["delete", "swap", "insert"], seed=3)
     random.seed(2)
     assert augmented([note], ["delete", "swap", "insert"], seed=3) == first
+
+
+def test_a_paraphrase_keeps_the_mentions_whatever_the_model_says() -> None:
+    """The scripted model says what its grammar admits; the new sentence has the same mentions at other places."""
+    text = "He takes aspirin 81 mg for chest pain today.\nSeen with pain in pain clinic."
+    spans = [(9, 22, "drug"), (27, 37, "problem"), (55, 59, "problem")]
+    note = TrainingNote("n", text, tuple(Mention(*span) for span in spans), frozenset({"drug", "problem"}))
+    answers = {"aspirin": " for [aspirin 81 mg] takes today, [chest pain].", "clinic": " clinic in Seen [pain] with."}
+
+    def answer(request: Request) -> str:
+        asked = request.messages[-1].content
+        assert "[" in asked
+        return next(a for word, a in answers.items() if word in asked)
+
+    made = paraphrased([note], Scripted(answer))
+    assert [m.text for m in made] == ["for aspirin 81 mg takes today, chest pain.", "clinic in Seen pain with."]
+    assert [texts(m) for m in made] == [
+        Counter({("drug", "aspirin 81 mg"): 1, ("problem", "chest pain"): 1}),
+        Counter({("problem", "pain"): 1}),
+    ]
+
+
+@given(notes())
+def test_every_sentence_is_an_answer_of_its_own_grammar(note: TrainingNote) -> None:
+    for sentence in sentences_of(note):
+        parts = " ".join(f" [{sentence.text[m.start : m.end]}]" for m in sentence.mentions).replace("]  [", "] [")
+        assert grammar_of(sentence, ("and",)).accepts(parts + " and.")
+        assert texts(read(parts + " and.", sentence)) == Counter((m.label, sentence.text[m.start : m.end]) for m in sentence.mentions)

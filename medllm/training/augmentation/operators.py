@@ -49,7 +49,7 @@ def replace_mentions(pools: Pools) -> Operator:
 
     def apply(note: TrainingNote, chance: random.Random) -> TrainingNote:
         edits = []
-        for mention in _alone(note):
+        for mention in alone(note):
             pool = pools.mentions.get(mention.label, ())
             if len(pool) > 1 and chance.random() < 2 * RATE:
                 edits.append(Edit(mention.start, mention.end, chance.choice(pool)))
@@ -63,7 +63,7 @@ def replace_words_of_label(pools: Pools) -> Operator:
 
     def apply(note: TrainingNote, chance: random.Random) -> TrainingNote:
         edits = []
-        for mention in _alone(note):
+        for mention in alone(note):
             for index, word in enumerate(_words(note.text[mention.start : mention.end])):
                 pool = pools.words.get((mention.label, index == 0), ())
                 if pool and chance.random() < RATE:
@@ -109,7 +109,7 @@ def swap_words(note: TrainingNote, chance: random.Random) -> TrainingNote:
 def turn_coordinations(note: TrainingNote, chance: random.Random) -> TrainingNote:
     """``A and B`` becomes ``B and A`` where both are mentions of one label."""
     edits: list[Edit] = []
-    for left, right in pairwise(sorted(_alone(note), key=lambda m: m.start)):
+    for left, right in pairwise(sorted(alone(note), key=lambda m: m.start)):
         alike = (left.label, left.attributes) == (right.label, right.attributes)
         joined = note.text[left.end : right.start] in (" and ", " or ", ", ", "/")
         if alike and joined and (not edits or edits[-1].end <= left.start) and chance.random() < 0.5:
@@ -128,7 +128,7 @@ _VOICES = (
 
 def turn_voices(note: TrainingNote, chance: random.Random) -> TrainingNote:
     """``X was treated with Y`` becomes ``Y was given for X``: the two mentions change places, each with its annotation."""
-    mentions = sorted(_alone(note), key=lambda m: m.start)
+    mentions = sorted(alone(note), key=lambda m: m.start)
     for left, right in pairwise(mentions):
         between = note.text[left.end : right.start]
         for pattern, other in _VOICES:
@@ -139,7 +139,7 @@ def turn_voices(note: TrainingNote, chance: random.Random) -> TrainingNote:
 
 def negate(note: TrainingNote, chance: random.Random) -> TrainingNote:
     """A line is added in which problems of the note are denied; their assertion, where the note annotates it, is ``absent``."""
-    own = [m for m in _alone(note) if m.label == "problem" and "\n" not in note.text[m.start : m.end]]
+    own = [m for m in alone(note) if m.label == "problem" and "\n" not in note.text[m.start : m.end]]
     if not own:
         return note
     before, cue, behind = chance.choice(_NEGATIONS)
@@ -182,7 +182,7 @@ def _exchanged(note: TrainingNote, left: Mention, right: Mention, between: str) 
     return TrainingNote(note.id, text, tuple(mentions), note.labels, note.attributes)
 
 
-def _alone(note: TrainingNote) -> Iterator[Mention]:
+def alone(note: TrainingNote) -> Iterator[Mention]:
     """Mentions that share no character with another one."""
     ordered = sorted(note.mentions, key=lambda m: (m.start, m.end))
     reached = -1
