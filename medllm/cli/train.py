@@ -77,6 +77,15 @@ def train_tagger(
     balance: Annotated[
         bool, typer.Option("--balance", help="Give the tags of rare labels more weight.", rich_help_panel=_TRAINING)
     ] = False,
+    soft: Annotated[
+        float,
+        typer.Option(
+            "--soft-sharing",
+            min=0,
+            help="Attributes get an encoder held to the first one by this weight; 0: one for all.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = 0.0,
     seed: Annotated[int, typer.Option(help="The seed of everything random.", rich_help_panel=_TRAINING)] = 0,
     device: Annotated[str | None, typer.Option(help="cpu to leave a GPU alone.", rich_help_panel=_TRAINING)] = None,
     quantize: Annotated[bool, typer.Option("--int8/--float32", help="The weights of the graph that inference reads.")] = True,
@@ -119,6 +128,7 @@ def train_tagger(
         average=average,
         crf=crf,
         balance=balance,
+        soft=soft,
         lexicons=_listed(lexicons),
         seed=seed,
         device=device,

@@ -365,3 +365,16 @@ def test_rare_labels_weigh_more_when_balanced(base: Path) -> None:
     assert fitted.history
     with pytest.raises(UsageError, match="no weights of labels"):
         fit(notes, base, base.parent / "both", dataclasses.replace(QUICK, balance=True, crf=True))
+
+
+def test_soft_sharing_holds_two_encoders_together(base: Path, tmp_path: Path) -> None:
+    """The stronger the hold, the smaller the distance; the tagger that both make is read as any other."""
+    distances = []
+    for weight in (1e-6, 1.0):
+        soft = dataclasses.replace(QUICK, soft=weight, epochs=8)
+        fitted = fit(corpus(40).notes, base, tmp_path / f"{weight}", soft, schema=Schema.load("clinical"))
+        distances.append(float(fitted.network.distance().detach()))
+    assert 0 < distances[1] < distances[0] / 10
+    export(fitted, tmp_path / "out", quantize=False)
+    found = Tagger.load(tmp_path / "out").tag("He takes aspirin for pain.\nNo fever.")
+    assert [(m.start, m.value("assertion")) for m in found if m.label == "problem"] == [(21, "present"), (30, "absent")]

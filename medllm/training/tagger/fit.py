@@ -46,6 +46,8 @@ class TrainingOptions:
     the adapters (0: full fine-tuning), ``freeze`` the number of lower layers left as they are. ``average`` keeps an exponential
     mean of the weights with this decay per step and evaluates that (0: none). ``crf`` learns weights of the transitions between tags.
     ``balance`` gives the tags of rare labels more weight (the inverse square root of their frequency).
+    ``soft`` gives the attributes an encoder of their own, held to the first one by so much of the squared distance of their weights
+    (soft parameter sharing); at 0 all tasks share one encoder.
     ``lexicons`` (names as ``medllm.lexicons.load`` takes them) give features of the units, for which inference needs them too.
     ``attention_dropout`` costs a third of the time on a CPU: it is drawn for every pair of tokens, and attention then needs its matrix.
     """
@@ -60,6 +62,7 @@ class TrainingOptions:
     dropout: float = 0.1
     attention_dropout: float = 0.0
     crf: bool = False
+    soft: float = 0.0
     balance: bool = False
     lexicons: tuple[str, ...] = ()
     patience: int = 0
@@ -153,16 +156,22 @@ def fit(
         breaks=options.breaks,
         lexicons=options.lexicons,
     )
-    fields = config.layers if options.crf else ()
+    if options.freeze:
+        freeze_lower(encoder, options.freeze)
+    if options.soft and options.lora:
+        raise UsageError("adapters stand on one encoder", hint="leave out --lora or --soft-sharing")
     network = TaggerNetwork(
-        encoder, config.outputs, features=tokenizer.features if options.case else 0, dropout=options.dropout, fields=fields
+        encoder,
+        config.outputs,
+        features=tokenizer.features if options.case else 0,
+        dropout=options.dropout,
+        fields=config.layers if options.crf else (),
+        apart=sum(len(head.values) for head in config.attributes) if options.soft else 0,
     )
     load_case(network, source)
     load_head(network, config, source)
     if start is not None and start.case is not None:
         copy_case(network, start.case.weight)
-    if options.freeze:
-        freeze_lower(encoder, options.freeze)
     if options.lora:
         network.encoder = _with_lora(encoder, options.lora)
     if options.balance and options.crf:
@@ -238,6 +247,8 @@ class _TaggerTrainer(Trainer):
         loss = marginal_loss(units, allowed, self.slices, None if self.weights is None else self.weights.to(units.device))
         for where, weights, scheme in zip(self.fields, self.fitted.network.transitions, self.schemes, strict=False):
             loss = loss + field_loss(units[:, where], allowed[:, where], inputs["chains"], weights + scheme.to(weights.device))
+        if self.fitted.network.second is not None:
+            loss = loss + self.options.soft * self.fitted.network.distance()
         return (loss, scores) if return_outputs else loss
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
@@ -246,7 +257,7 @@ class _TaggerTrainer(Trainer):
             groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
             for name, parameter in self.fitted.network.named_parameters():
                 if parameter.requires_grad:
-                    rate = self.options.rate if name.startswith("encoder.") else self.options.head_rate
+                    rate = self.options.rate if name.startswith(("encoder.", "second.")) else self.options.head_rate
                     decay = self.options.weight_decay if parameter.ndim > 1 else 0.0
                     groups.setdefault((rate, decay), []).append(parameter)
             self.optimizer = torch.optim.AdamW(

@@ -1,5 +1,6 @@
 """The network of a tagger: an encoder of transformers, case features added to its word embeddings, one linear head for all tasks."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,13 @@ class TaggerNetwork(nn.Module):
     """Scores [batch, tokens, outputs]. ``encoder`` is any bidirectional model of transformers that takes ``inputs_embeds``.
 
     ``features`` is the number of features of a unit, 0 for none; ``fields`` are the tag layers that get the transition weights of a
-    conditional random field.
+    conditional random field. ``apart`` is the number of last outputs that a second encoder computes, which begins as a copy of the
+    first: soft parameter sharing, with ``distance`` as what the loss adds.
     """
 
-    def __init__(self, encoder: Any, outputs: int, *, features: int = CASE, dropout: float = 0.1, fields: Sequence[TagSet] = ()) -> None:
+    def __init__(
+        self, encoder: Any, outputs: int, *, features: int = CASE, dropout: float = 0.1, fields: Sequence[TagSet] = (), apart: int = 0
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         hidden = int(encoder.config.hidden_size)
@@ -38,16 +42,29 @@ class TaggerNetwork(nn.Module):
             nn.init.zeros_(self.case.weight)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden, outputs)
+        self.apart = apart
+        self.second = copy.deepcopy(encoder) if apart else None
         self.transitions = nn.ParameterList([nn.Parameter(torch.zeros(len(tags), len(tags))) for tags in fields])
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, case: torch.Tensor) -> torch.Tensor:
         """``input_ids``, ``attention_mask`` [batch, tokens], ``case`` [batch, tokens, features]."""
-        embedded = self.encoder.get_input_embeddings()(input_ids)
+        scores: torch.Tensor = self.head(self._hidden(self.encoder, input_ids, attention_mask, case))
+        if self.second is not None:
+            others = self.head(self._hidden(self.second, input_ids, attention_mask, case))
+            scores = torch.cat([scores[..., : -self.apart], others[..., -self.apart :]], -1)
+        return scores
+
+    def _hidden(self, encoder: Any, ids: torch.Tensor, mask: torch.Tensor, case: torch.Tensor) -> torch.Tensor:
+        embedded = encoder.get_input_embeddings()(ids)
         if self.case is not None:
             embedded = embedded + self.case(case)
-        hidden = self.encoder(inputs_embeds=embedded, attention_mask=attention_mask).last_hidden_state
-        scores: torch.Tensor = self.head(self.dropout(hidden))
-        return scores
+        hidden: torch.Tensor = self.dropout(encoder(inputs_embeds=embedded, attention_mask=mask).last_hidden_state)
+        return hidden
+
+    def distance(self) -> torch.Tensor:
+        """The squared distance between the weights of the two encoders (Duong et al. 2015, P15-2139)."""
+        pairs = zip(self.encoder.parameters(), self.second.parameters() if self.second is not None else (), strict=False)
+        return torch.stack([((one - other) ** 2).sum() for one, other in pairs if one.requires_grad]).sum()
 
 
 def marginal_loss(
