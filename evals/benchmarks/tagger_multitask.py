@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
     schema = Schema.load("clinical")
-    notes = {note.id: note for note in read_corpus(f"inline:{NOTES}", schema).notes}
+    notes = {note.id[:3]: note for note in read_corpus(f"inline:{NOTES}", schema).notes}
     training = [notes[f"{i:03}"] for i in range(120)]
     held_out = [notes[f"{i:03}"] for i in range(400, 460)]
     options.work.mkdir(parents=True, exist_ok=True)

@@ -97,10 +97,10 @@ class TaggerConfig:
                         here.append(where.start + tags.tags.index(tag))
                         there.append(at.start + index)
         for head, where in zip(self.attributes, heads, strict=True):
-            for others, at in zip(other.attributes, other_heads, strict=True):
-                for value in (v for v in head.values if head.name == others.name and v in others.values):
+            for same, at in zip(other.attributes, other_heads, strict=True):
+                for value in (v for v in head.values if head.name == same.name and v in same.values):
                     here.append(where.start + head.values.index(value))
-                    there.append(at.start + others.values.index(value))
+                    there.append(at.start + same.values.index(value))
         return np.array(here, np.int64), np.array(there, np.int64)
 
     @classmethod
