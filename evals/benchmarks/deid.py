@@ -119,7 +119,9 @@ def show_errors(gold: Extraction, pred: Extraction) -> None:
         places = {place for place, _ in words(other)}
         for (start, end), label in words(one):
             if (start, end) not in places:
-                print(kind, gold.note.id, label, repr(text[max(0, start - 30) : start]), text[start:end], repr(text[end : end + 20]), sep="\t")
+                print(
+                    kind, gold.note.id, label, repr(text[max(0, start - 30) : start]), text[start:end], repr(text[end : end + 20]), sep="\t"
+                )
 
 
 def main() -> None:

@@ -48,9 +48,10 @@ _LABELLED = (
 )
 _SSN = regex.compile(r"(?<![\d-])\d{3}-\d{2}-\d{4}(?![\d-])")
 _CODE = regex.compile(
-    r"(?<![\w/.-])(?:[A-Z]{2,4}[ ]\d{3}-\d{4}|[A-Z]{1,4}-?\d{2}-\d{3,}|[A-Z]{1,3}-\d{4}-\d{3,}|[A-Z]{2}\d{2}-\d{3,}"
+    r"(?<![\w/.-])(?:[A-Z]{1,4}-?\d{2}-\d{3,}|[A-Z]{1,3}-\d{4}-\d{3,}|[A-Z]{2}\d{2}-\d{3,}"
     r"|[A-Z]{1,3}-\d{3,}(?:-[A-Z0-9]+)*|[A-Z]{1,3}\d{6,}[A-Z]?|\d{2,}-\d{2,}-\d{2,}(?:-\d+)*|\d{2}-\d{3}-\d{4,})(?![\w/])"
 )
+_PREFIXED = regex.compile(r"(?<![\w/.-])[A-Z]{2,4}[ ]\d{3}-\d{4}(?![\w/-])(?<!(?:TEL|FAX|PH|CELL|PAGE|CALL|EXT|HOME)[ ]\d{3}-\d{4})")
 _LONG = regex.compile(r"(?<![\w/.$-])\d{6,}(?:-\d{1,2})?(?![\w/%]|\.\d|[ ]?(?:mg|mL|units|cells|copies|IU|u/))")
 
 _PHONE = regex.compile(
@@ -100,9 +101,11 @@ def find_numbers(text: str) -> Iterator[Finding]:
             ):
                 yield Finding(*match.span("v"), kind, 0.85 if kind != "IDNUM" else 0.8)
     for match in _SSN.finditer(text):
-        yield Finding(match.start(), match.end(), "SSN", 0.88)
+        yield Finding(match.start(), match.end(), "SSN", 0.89)
     for match in _CODE.finditer(text):
-        yield Finding(match.start(), match.end(), "IDNUM", 0.88)
+        yield Finding(match.start(), match.end(), "IDNUM", 0.8)
+    for match in _PREFIXED.finditer(text):
+        yield Finding(match.start(), match.end(), "MEDICALRECORD", 0.88)
     for match in _LONG.finditer(text):
         yield Finding(match.start(), match.end(), "MEDICALRECORD", 0.5)
     for match in _PHONE.finditer(text):

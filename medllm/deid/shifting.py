@@ -116,7 +116,7 @@ def _named(match: "regex.Match[str]", days: int) -> str:
     name = MONTHS[date.month - 1]
     short = len(match["m"]) <= 4 and match["m"].lower() not in ("june", "july")
     name = _case(match["m"], name[:3] if short and (len(match["m"]) < 4 or name != "September") else name)
-    new = f"{_day(match['d'], match['o'], date.day)}{match['g']}" if match["d"] else ""
+    new = f"{_day(match['d'], match['o'], date.day, match['g'])}{match['g']}" if match["d"] else ""
     new += name + match["p"]
     new += f"{match['h']}{_day(match['e'], match['q'], date.day)}" if match["e"] else ""
     return new + (f"{match['j']}{_year_like(match['y'], date.year)}" if match["y"] else "")
@@ -176,8 +176,9 @@ def _written(numbers: list[int], *like: str, padded: bool) -> list[str]:
     return [f"{n:02}" if two else str(n) for n in numbers]
 
 
-def _day(written: str, ordinal: str | None, day: int) -> str:
-    return (f"{day:02}" if written[0] == "0" else str(day)) + (_ordinal(day) if ordinal else "")
+def _day(written: str, ordinal: str | None, day: int, gap: str = "") -> str:
+    two = written[0] == "0" or (gap == "-" and len(written) == 2)
+    return (f"{day:02}" if two else str(day)) + (_ordinal(day) if ordinal else "")
 
 
 def _ordinal(day: int) -> str:

@@ -47,7 +47,9 @@ class Surrogates:
 
     def number(self, text: str) -> str:
         """Digits by digits, letters by letters; what is between them stays, and does not count: 555-0147 is 555 0147."""
-        signs = "".join(_SIGN.findall(text)).upper()
+        signs = "".join(sign.upper() if len(sign.upper()) == 1 else sign for sign in _SIGN.findall(text))
+        if not signs:
+            return text
         made = iter(self._signs(signs))
         return _SIGN.sub(lambda match: _as(match[0], next(made)), text)
 
