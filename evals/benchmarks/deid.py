@@ -1,10 +1,10 @@
-"""De-identification on the notes written for this project (evals/sets/deid): the i2b2-2014 scorer, and what of the identifying text is found at all.
+"""De-identification on the notes written for this project (evals/sets/deid): the i2b2-2014 scorer, and what is found at all.
 
     PYTHONPATH=. python evals/benchmarks/deid.py [--half a b] [--errors] [-o evals/results/deid.json]
 
-``found``: words of the gold tags (runs of letters and digits, as the official token sections have them) that lie in any tag that was made, whatever
-its type: these are replaced. Its precision counts the words of the tags made that lie in any gold tag. Half a may be looked at while rules are
-written; half b is scored once, at the end. Intervals: 95 % bootstrap over notes.
+``found``: words of the gold tags (runs of letters and digits, as in the official token sections) that lie in any tag that was made,
+whatever its type: these are replaced. Its precision counts the words of the tags made that lie in any gold tag. Half a may be looked at
+while rules are written; half b is scored once, at the end. Intervals: 95 % bootstrap over notes.
 """
 
 import argparse
@@ -35,8 +35,8 @@ SAMPLES, SEED = 1000, 0
 WORD = re.compile("[a-zA-Z0-9]+")
 SECTIONS = ("Strict", "Relaxed", "Token", "HIPAA Strict", "HIPPA Token", "Binary Strict", "Binary Token", "Binary HIPPA Token")
 CAVEAT = (
-    "notes and rules have the same author, so the figures say less than those of a hospital's own notes would; no tagger of names was used, only "
-    "titles, fields, lists and repetition"
+    "notes and rules have the same author, so the figures say less than those of a hospital's own notes would; no tagger of names was "
+    "used, only titles, fields, lists and repetition"
 )
 
 
@@ -152,7 +152,7 @@ def main() -> None:
         "benchmark": "deid",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "command": "python evals/benchmarks/deid.py -o evals/results/deid.json",
-        "data": "evals/sets/deid: written for the project and committed before the first run of any engine; half b was scored once, at the end",
+        "data": "evals/sets/deid: written for the project, committed before the first run of any engine; half b was scored once, at the end",
         "caveat": CAVEAT,
         "scorer": scorer.SCORER,
         "machine": f"{cpu_model()}, {os.cpu_count()} cores, shared with other work",

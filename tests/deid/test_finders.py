@@ -1,6 +1,7 @@
 """What is found in clinical text, and what looks like it and is not."""
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -61,4 +62,4 @@ def test_what_only_looks_like_it_is_not(text: str) -> None:
 def test_findings_of_any_text_are_in_order_inside_and_apart(text: str) -> None:
     findings = resolve(text, [f for find in FINDERS for f in find(text)])
     assert all(0 <= f.start < f.end <= len(text) for f in findings)
-    assert all(left.end <= right.start for left, right in zip(findings, findings[1:], strict=False))
+    assert all(left.end <= right.start for left, right in pairwise(findings))

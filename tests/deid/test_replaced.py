@@ -1,5 +1,7 @@
 """A note with parts replaced, and the way back: whatever is replaced by whatever, what is found stands in the original text."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,7 +66,7 @@ def test_ranges_of_the_ledger_that_make_up_a_note_make_up_the_original(data: st.
     replaced = data.draw(replaced_notes())
     length = len(replaced.note.text)
     cuts = [0, *sorted(data.draw(st.sets(st.integers(1, length), max_size=4))), length]
-    entries = [LedgerEntry(note_id="n", reader="llm", reason="context", start=a, end=b) for a, b in zip(cuts, cuts[1:], strict=False)]
+    entries = [LedgerEntry(note_id="n", reader="llm", reason="context", start=a, end=b) for a, b in pairwise(cuts)]
     back = [replaced.original_entry(entry) for entry in entries]
     assert [entry.start for entry in back[1:]] == [entry.end for entry in back[:-1]]
     assert (back[0].start, back[-1].end) == (0, len(replaced.original.text))
