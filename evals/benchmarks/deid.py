@@ -152,7 +152,7 @@ def main() -> None:
         "benchmark": "deid",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "command": "python evals/benchmarks/deid.py -o evals/results/deid.json",
-        "data": "evals/sets/deid: written for the project, committed before the first run of any engine; half b was scored once, at the end",
+        "data": "evals/sets/deid: written for the project, committed before any engine was run; half b was scored once, at the end",
         "caveat": CAVEAT,
         "scorer": scorer.SCORER,
         "machine": f"{cpu_model()}, {os.cpu_count()} cores, shared with other work",
