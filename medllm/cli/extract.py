@@ -204,6 +204,8 @@ def _about_tagger(extractor: "Extractor", *, dry_run: bool, record: Path | None)
 
     if dry_run or record is not None:
         raise UsageError("a tagger has no prompts", hint="--dry-run and --record are for --readers llm")
+    if extractor.deid is not None:
+        typer.echo("--deid is for the language model; the tagger reads notes as they are, on this machine", err=True)
     if extractor.tagger is not None and extractor.tagger.unread:
         typer.echo(f"the tagger does not know the schema's {', '.join(extractor.tagger.unread)}", err=True)
 

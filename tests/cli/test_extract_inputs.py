@@ -119,7 +119,7 @@ def test_bad_input_costs_a_line_each_and_the_rest_is_read(recording: str, tmp_pa
     (notes / "cut.pdf").write_bytes(whole[: len(whole) // 2])
     (notes / "locked.pdf").write_bytes(pdf(TEXT, password="secret"))
     (notes / "bomb.docx").write_bytes(bomb())
-    for name in ("giant.txt", "giant.pdf"):
+    for name in ("giant.txt", "huge.pdf"):
         (notes / name).touch()
         os.truncate(notes / name, 1 << 30)
     (notes / "latin.txt").write_bytes(f"{TEXT} Fièvre.".encode("latin-1"))
