@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import regex
 
-from medllm.deid.findings import Finding
+from medllm.deid.findings import Finding, matched
 
 MONTHS = "January February March April May June July August September October November December".split()  # noqa: SIM905
 WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()  # noqa: SIM905
@@ -117,4 +117,4 @@ def find_dates(text: str) -> Iterator[Finding]:
         if not _NO_DATE_BEFORE.search(before) and not _NO_DATE_AFTER.match(after):
             yield Finding(match.start(), match.end(), "DATE", 0.7)
     for match in _THE_DAY.finditer(text):
-        yield Finding(*match.span("d"), "DATE", 0.55)
+        yield matched(match, "d", "DATE", 0.55)

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable
 from itertools import chain
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from medllm.formats.i2b2_2014 import TYPES
+
+if TYPE_CHECKING:
+    import regex
 
 CATEGORIES = {kind: category for category, kinds in TYPES.items() for kind in kinds}
 """The category of each type: ``PATIENT`` is a ``NAME``."""
@@ -20,6 +23,12 @@ class Finding(NamedTuple):
     end: int
     type: str
     score: float
+
+
+def matched(match: "regex.Match[str]", group: str, kind: str, score: float) -> Finding:
+    """The finding of a group of a match."""
+    start, end = match.span(group)
+    return Finding(start, end, kind, score)
 
 
 def resolve(text: str, found: Iterable[Finding]) -> list[Finding]:

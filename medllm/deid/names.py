@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import regex
 
-from medllm.deid.findings import Finding
+from medllm.deid.findings import Finding, matched
 from medllm.deid.lexicons import fold, is_eponym, is_given, is_surname, is_word, lexicon
 
 PATIENT, DOCTOR, USERNAME = "PATIENT", "DOCTOR", "USERNAME"
@@ -107,7 +107,7 @@ def find_names(text: str) -> Iterator[Finding]:
     for match in _SIGNATURE.finditer(text):
         for group in ("a", "b"):
             if match[group] and any(w and is_surname(w) for w in match.groups()) and not is_word(match[group]):
-                yield Finding(*match.span(group), DOCTOR, 0.6)
+                yield matched(match, group, DOCTOR, 0.6)
     for match in _INITIALS.finditer(text):
         yield Finding(match.start(), match.end(), USERNAME, 0.6)
     for match in _LOGIN.finditer(text):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import regex
 
-from medllm.deid.findings import Finding
+from medllm.deid.findings import Finding, matched
 
 _FLAGS = regex.IGNORECASE
 _SEPARATOR = r"[ \t]*(?:no\.?|number|num|id|#)?[ \t]*[:#=]?[ \t]*(?:no\.?|id|#)?[ \t]*(?:is[ ])?"
@@ -99,7 +99,7 @@ def find_numbers(text: str) -> Iterator[Finding]:
             if sum(c.isdigit() for c in match["v"]) >= (3 if "#" in match[0] or ":" in match[0] else 4) and not regex.fullmatch(
                 r"(?:19|20)\d\d", match["v"]
             ):
-                yield Finding(*match.span("v"), kind, 0.85 if kind != "IDNUM" else 0.8)
+                yield matched(match, "v", kind, 0.85 if kind != "IDNUM" else 0.8)
     for match in _SSN.finditer(text):
         yield Finding(match.start(), match.end(), "SSN", 0.89)
     for match in _CODE.finditer(text):
@@ -113,7 +113,7 @@ def find_numbers(text: str) -> Iterator[Finding]:
         yield Finding(match.start(), match.end(), "FAX" if fax else "PHONE", 0.87)
     for pattern in (_EXTENSION, _SIGNED):
         for match in pattern.finditer(text):
-            yield Finding(*match.span("v"), "PHONE", 0.75)
+            yield matched(match, "v", "PHONE", 0.75)
     for kind, pattern in (("EMAIL", _EMAIL), ("URL", _URL), ("IPADDRESS", _IP)):
         for match in pattern.finditer(text):
             yield Finding(match.start(), match.end(), kind, 0.95)
@@ -125,4 +125,4 @@ def find_ages(text: str) -> Iterator[Finding]:
         for match in pattern.finditer(text):
             if pattern is _AGES[6] and not _NAME_BEFORE_AGE.search(text, max(0, match.start() - 30), match.start()):
                 continue
-            yield Finding(*match.span("v"), "AGE", 0.78)
+            yield matched(match, "v", "AGE", 0.78)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import regex
 
-from medllm.deid.findings import Finding
+from medllm.deid.findings import Finding, matched
 from medllm.deid.lexicons import fold, is_eponym, is_word, lexicon
 
 _STATES = (
@@ -109,8 +109,8 @@ def find_places(text: str) -> Iterator[Finding]:
     for match in _CITY_STATE.finditer(text):
         code = len(match["state"]) == 2
         if not code or fold(match["city"]) in lexicon("cities") or _ZIP_NEXT.match(text, match.end()):
-            yield Finding(*match.span("city"), "CITY", 0.68)
-            yield Finding(*match.span("state"), "STATE", 0.68)
+            yield matched(match, "city", "CITY", 0.68)
+            yield matched(match, "state", "STATE", 0.68)
     for match in _STATE.finditer(text):
         yield Finding(match.start(), match.end(), "STATE", 0.6)
     for match in _IN.finditer(text):
@@ -123,12 +123,12 @@ def find_places(text: str) -> Iterator[Finding]:
                 break
     for kind, pattern, score in (("ORGANIZATION", _WORKS, 0.56), ("HOSPITAL", _AT, 0.58), ("ROOM", _ROOM, 0.7), ("PROFESSION", _JOB, 0.6)):
         for match in pattern.finditer(text):
-            yield Finding(*match.span("v"), kind, score)
+            yield matched(match, "v", kind, score)
     for match in _SOMEWHERE.finditer(text):
         words = match["v"].split()
         plain = is_word(words[0].removesuffix("'s"))
         if not is_eponym(words[0]) and (not plain or (len(words) > 1 and not any(fold(w) in lexicon("not_names") for w in words))):
-            yield Finding(*match.span("v"), "HOSPITAL", 0.42)
+            yield matched(match, "v", "HOSPITAL", 0.42)
     for country in regex.finditer(r"(?<![\p{L}])\p{Lu}[\p{L}]{3,}\b", text):
         if fold(country[0]) in lexicon("countries") and not is_word(country[0]):
             yield Finding(country.start(), country.end(), "COUNTRY", 0.5)

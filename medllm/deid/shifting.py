@@ -91,7 +91,7 @@ def _is_weekday(text: str) -> bool:
 
 def _iso(match: "regex.Match[str]", days: int) -> str:
     date = _moved(int(match["y"]), int(match["m"]), int(match["d"]), days)
-    return match["s"].join([str(date.year), *_written([date.month, date.day], match["m"], match["d"], padded=True)])
+    return str(match["s"]).join([str(date.year), *_written([date.month, date.day], match["m"], match["d"], padded=True)])
 
 
 def _figures(match: "regex.Match[str]", days: int) -> str:
@@ -101,7 +101,7 @@ def _figures(match: "regex.Match[str]", days: int) -> str:
     date = _moved(_year(match["y"]), month, day, days)
     numbers = [date.day, date.month] if swapped else [date.month, date.day]
     written = _written(numbers, match["a"], match["b"], padded=bool(match["y"]))
-    return match["s"].join(written + ([_year_like(match["y"], date.year)] if match["y"] else []))
+    return str(match["s"]).join(written + ([_year_like(match["y"], date.year)] if match["y"] else []))
 
 
 def _month_and_year(match: "regex.Match[str]", days: int) -> str:
@@ -119,7 +119,7 @@ def _named(match: "regex.Match[str]", days: int) -> str:
     new = f"{_day(match['d'], match['o'], date.day, match['g'])}{match['g']}" if match["d"] else ""
     new += name + match["p"]
     new += f"{match['h']}{_day(match['e'], match['q'], date.day)}" if match["e"] else ""
-    return new + (f"{match['j']}{_year_like(match['y'], date.year)}" if match["y"] else "")
+    return str(new) + (f"{match['j']}{_year_like(match['y'], date.year)}" if match["y"] else "")
 
 
 def _the_day(match: "regex.Match[str]", days: int) -> str:
@@ -129,7 +129,7 @@ def _the_day(match: "regex.Match[str]", days: int) -> str:
 
 def _only_year(match: "regex.Match[str]", days: int) -> str:
     if match["s"]:
-        return match[0]  # a decade
+        return str(match[0])  # a decade
     return (match["q"] or "") + _year_like(match["y"], _moved(_year(match["y"]), 7, 1, days).year)
 
 

@@ -51,7 +51,7 @@ class Surrogates:
         if not signs:
             return text
         made = iter(self._signs(signs))
-        return _SIGN.sub(lambda match: _as(match[0], next(made)), text)
+        return str(_SIGN.sub(lambda match: _as(match[0], next(made)), text))
 
     def place(self, text: str) -> str:
         """The words that name a place or an organization by family names, its numbers by numbers; ``Hospital`` and ``Street`` stay."""

@@ -151,6 +151,21 @@ def test_presidio_finds_what_the_finders_find_and_sends_nothing() -> None:
     ]
 
 
+def test_a_pipeline_of_the_user_s_own_is_asked_too(tmp_path: Path) -> None:
+    pytest.importorskip("presidio_analyzer")
+    import spacy
+
+    from medllm.deid.analyzer import Analyzer
+
+    pipeline = spacy.blank("en")
+    pipeline.add_pipe("entity_ruler").add_patterns([{"label": "PERSON", "pattern": "zorblax"}])  # type: ignore[attr-defined]
+    pipeline.to_disk(tmp_path / "pipeline")
+    text = f"today zorblax said that {NAME} is well"
+    assert ("zorblax", "PATIENT") in [(text[f.start : f.end], f.type) for f in Analyzer(str(tmp_path / "pipeline")).find(text)]
+    with pytest.raises(UsageError, match="no_such_pipeline"):
+        Analyzer("no_such_pipeline")
+
+
 def test_without_presidio_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "presidio_analyzer", None)
     with pytest.raises(UsageError) as caught:
