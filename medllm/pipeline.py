@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 from medllm.aligner import align
 from medllm.background import BackgroundLoop
+from medllm.deid.deidentifier import OFF, Deidentifier
+from medllm.deid.replaced import ReplacedNote
 from medllm.document import Entity, Extraction, LedgerEntry, Note, Relation, Vote
 from medllm.engines import EngineOptions, create_engine, create_later
 from medllm.engines.base import Completion, Engine, Request, Usage
@@ -65,11 +67,13 @@ class Reading:
     def accounted_for(self) -> bool:
         """True if, for each reader, the characters read and those in the ledger add up to the note."""
         total = len(self.extraction.note.text)
-        unread = dict.fromkeys(self.read, 0)
-        for entry in self.extraction.ledger:
-            if entry.reason in UNREAD and entry.reader in unread:  # others were asked about mentions, not about all of the note
-                unread[entry.reader] += (total if entry.end is None else entry.end) - (entry.start or 0)
-        return all(self.read[reader] + unread[reader] == total for reader in self.read)
+        return all(read + self.unread(reader) == total for reader, read in self.read.items())
+
+    def unread(self, reader: str) -> int:
+        """How many characters of the note the ledger says that a reader did not read."""
+        total = len(self.extraction.note.text)
+        entries = (e for e in self.extraction.ledger if e.reason in UNREAD and e.reader == reader)
+        return sum((total if e.end is None else e.end) - (e.start or 0) for e in entries)
 
 
 UNREAD = frozenset({"output-limit", "unanswered", "context", "engine-error"})
@@ -84,7 +88,9 @@ class Extractor:
     tagger where it knows all that the schema asks for and the note's language, the language model elsewhere, and wherever an engine or
     a model is named. ``tagger`` is a tagger's name, its folder, or a token classifier of the model hub; ``tagger_labels`` maps its labels
     to the schema's. ``language`` is that of the prompts; without it each note is asked in its own. ``assertion`` says whose answer is
-    taken (``rules`` or ``llm``). Made once, used for many notes; ``close`` it, or use it as a context manager.
+    taken (``rules`` or ``llm``). ``deid`` replaces what identifies a patient before the engine sees a note (``mask``, ``surrogate`` or a
+    ``Deidentifier``); extractions are of the original note all the same. Made once, used for many notes; ``close`` it, or use it as a
+    context manager.
 
     Raises SchemaError, ModelError or EngineError if it cannot be set up. What cannot be read later is in the ledger instead.
     """
@@ -106,6 +112,7 @@ class Extractor:
         readers: str = AUTO,
         tagger: str | Path | Tagger | None = None,
         tagger_labels: Mapping[str, str] | None = None,
+        deid: str | Deidentifier = OFF,
     ) -> None:
         if readers not in READERS:
             raise UsageError(f"there are no readers {readers!r}", hint=f"readers are {', '.join(READERS)}")
@@ -141,6 +148,7 @@ class Extractor:
             self.engine = create_later(options)
         else:
             self.engine = create_engine(engine, model, options) if isinstance(engine, str) else engine
+        self.deid = None if deid == OFF else Deidentifier(deid) if isinstance(deid, str) else deid
         self._loop = BackgroundLoop()
 
     def questions_for(self, note: Note) -> Questions:
@@ -156,6 +164,9 @@ class Extractor:
     async def _read(self, note: Note, turns: asyncio.Semaphore) -> Reading:
         if self.tagger is not None and (self.readers == TAGGER or self.tagger.reads(language_of(note.text))):
             return await self._read_tagged(note, self.tagger)
+        if self.deid is not None:
+            replaced = await asyncio.to_thread(self.deid.replace, note)
+            return _of_original(replaced, await self._read_prompted(replaced.note, turns))
         return await self._read_prompted(note, turns)
 
     async def _read_tagged(self, note: Note, tagger: TaggerReader) -> Reading:
@@ -408,6 +419,17 @@ class _Found:
     def failed(self) -> bool:
         """True if the engine did not answer: asking for less would not help."""
         return any(e.reason == "engine-error" for e in self.ledger)
+
+
+def _of_original(replaced: ReplacedNote, reading: Reading) -> Reading:
+    """A reading of a de-identified note as one of the original: what was replaced counts with its own characters."""
+    back = replaced.original_offset
+    extraction = replaced.original_extraction(reading.extraction)
+    requests = tuple(replace(r, start=back(r.start), end=back(r.end)) for r in reading.requests)
+    missing = {reader: len(replaced.note.text) - read - reading.unread(reader) for reader, read in reading.read.items()}
+    moved = Reading(extraction, requests)
+    read = {reader: len(replaced.original.text) - moved.unread(reader) - missing[reader] for reader in reading.read}
+    return replace(moved, read=read)
 
 
 def _load_tagger(tagger: str | Path | None, options: EngineOptions) -> Tagger:

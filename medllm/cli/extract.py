@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from medllm.pipeline import Extractor
     from medllm.runs.run import RunResult
 
-_INPUT, _READING, _MODEL, _TAGGER = "Input", "Reading", "Model", "Tagger"
+_INPUT, _READING, _MODEL, _TAGGER, _PRIVACY = "Input", "Reading", "Model", "Tagger", "Privacy"
+_IDENTIFIABLE = (
+    "warning: the notes go to a server with all that identifies the patients in them; --deid surrogate or --deid mask replaces it, and "
+    "--deid off says that they may go as they are"
+)
 
 
 def extract(
@@ -73,6 +77,20 @@ def extract(
         str | None,
         typer.Option(metavar="THEIRS=OURS,...", help="The tagger's labels in the schema's, where they differ.", rich_help_panel=_TAGGER),
     ] = None,
+    deid: Annotated[
+        str | None,
+        typer.Option(
+            help="mask or surrogate: what identifies a patient is replaced before a model sees a note; extractions are of the original "
+            "note all the same. off otherwise.",
+            rich_help_panel=_PRIVACY,
+        ),
+    ] = None,
+    deid_ner: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="An installed spaCy pipeline that --deid asks for names and places too.", rich_help_panel=_PRIVACY
+        ),
+    ] = None,
     layout: Annotated[str, typer.Option(help="lines (line-pinned) or copy (copy-with-tags).", rich_help_panel=_READING)] = "lines",
     assertion: Annotated[str, typer.Option(help="Whose assertions are taken: rules or llm.", rich_help_panel=_READING)] = "rules",
     chunk_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a note that one prompt asks about.", rich_help_panel=_READING)] = 64,
@@ -88,7 +106,8 @@ def extract(
     Exit code 0: everything was read. 1: stopped by an error; what was done is kept. 2: wrong usage. 3: finished, and the ledger is
     not empty. 4: the accounting does not add up. 130: interrupted.
     """
-    from medllm.engines import EngineOptions
+    from medllm.deid.deidentifier import OFF, Deidentifier
+    from medllm.engines import EngineOptions, is_remote
     from medllm.engines.replay import Recorder
     from medllm.errors import UsageError
     from medllm.formats import registry
@@ -105,6 +124,8 @@ def extract(
     items = _items(inputs or [], database, query, text_column, id_column, max_note_chars, encoding)
     if limit is not None:
         items = first_notes(items, limit)
+    if deid_ner is not None and deid in (None, OFF):
+        raise UsageError("--deid-ner says nothing without --deid", hint="give --deid mask or --deid surrogate too")
     if readers == "auto" and (dry_run or record is not None or prompts is not None):
         readers = "llm"
     with download_progress() as progress:
@@ -124,7 +145,10 @@ def extract(
             readers=readers,
             tagger=tagger,
             tagger_labels=label_pairs(tagger_labels),
+            deid=OFF if deid is None or deid == OFF else Deidentifier(deid, ner=deid_ner),
         )
+    if deid is None and is_remote(extractor.engine):
+        typer.echo(_IDENTIFIABLE, err=True)
     if extractor.tagger is not None:
         _about_tagger(extractor, dry_run=dry_run, record=record)
     with extractor:
@@ -180,6 +204,8 @@ def _about_tagger(extractor: "Extractor", *, dry_run: bool, record: Path | None)
 
     if dry_run or record is not None:
         raise UsageError("a tagger has no prompts", hint="--dry-run and --record are for --readers llm")
+    if extractor.deid is not None:
+        typer.echo("--deid is for the language model; the tagger reads notes as they are, on this machine", err=True)
     if extractor.tagger is not None and extractor.tagger.unread:
         typer.echo(f"the tagger does not know the schema's {', '.join(extractor.tagger.unread)}", err=True)
 
@@ -253,6 +279,8 @@ def _show(extractor: "Extractor", items: "Iterable[Note | Unreadable]") -> None:
     note = next((item for item in items if isinstance(item, Note)), None)
     if note is None:
         raise InputError("none of the inputs can be read", hint="run without --dry-run: the ledger tells why")
+    if extractor.deid is not None:
+        note = extractor.deid.replace(note).note
     chunks = extractor.split(note)
     question = extractor.questions_for(note).entities(chunks[0])
     for message in question.messages:

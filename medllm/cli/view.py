@@ -25,6 +25,7 @@ def view(
         run_info=run.summary,
         ledger=run.ledger,
         out=output or out / "view.html",
+        audit=run.manifest,
     )
     typer.echo(str(path))
     if browser:

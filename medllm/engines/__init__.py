@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from medllm.engines.base import Completion, Engine, Message, Request, TokenLogprob, Usage
+from medllm.engines.base import Completion, Engine, Message, Request, TokenLogprob, Usage, is_remote
 from medllm.errors import UsageError
 
 ENGINES = ("embedded", "transformers", "replay")
@@ -85,4 +85,5 @@ __all__ = [
     "Usage",
     "create_engine",
     "create_later",
+    "is_remote",
 ]

@@ -88,3 +88,8 @@ class Engine(Protocol):
     async def aclose(self) -> None:
         """Give back memory, sockets and temporary files. May be called twice."""
         ...
+
+
+def is_remote(engine: Engine) -> bool:
+    """True for an engine that sends prompts to a server; such engines have an attribute ``remote``, which is True."""
+    return bool(getattr(engine, "remote", False))

@@ -58,6 +58,8 @@ def configuration(extractor: Extractor) -> dict[str, Any]:
         always |= {"tagger": tagger.config.name, "tagger_sha256": tagger.fingerprint, "tagger_labels": extractor.tagger.labels}
     if extractor.readers == "tagger":
         return always | {"engine": "tagger", "model": tagger.config.name, "relations": extractor.relations}
+    if extractor.deid is not None:
+        always |= {"deid": {"mode": extractor.deid.mode, "ner": extractor.deid.ner or "none"}}
     return always | {
         "engine": extractor.engine.name,
         "model": extractor.engine.model,
