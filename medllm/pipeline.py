@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from medllm.aligner import align
 from medllm.background import BackgroundLoop
@@ -26,6 +26,9 @@ from medllm.taggers.tagger import Tagger
 from medllm.text.chunks import Chunk, split_chunks
 from medllm.text.language import language_of
 from medllm.text.lines import Line
+
+if TYPE_CHECKING:
+    from medllm.linking import Linkers
 
 LLM = "llm"
 RULES = "rules"
@@ -84,7 +87,8 @@ class Extractor:
     tagger where it knows all that the schema asks for and the note's language, the language model elsewhere, and wherever an engine or
     a model is named. ``tagger`` is a tagger's name, its folder, or a token classifier of the model hub; ``tagger_labels`` maps its labels
     to the schema's. ``language`` is that of the prompts; without it each note is asked in its own. ``assertion`` says whose answer is
-    taken (``rules`` or ``llm``). Made once, used for many notes; ``close`` it, or use it as a context manager.
+    taken (``rules`` or ``llm``). ``linker`` gives mentions codes.
+    Made once, used for many notes; ``close`` it, or use it as a context manager.
 
     Raises SchemaError, ModelError or EngineError if it cannot be set up. What cannot be read later is in the ledger instead.
     """
@@ -106,6 +110,7 @@ class Extractor:
         readers: str = AUTO,
         tagger: str | Path | Tagger | None = None,
         tagger_labels: Mapping[str, str] | None = None,
+        linker: "Linkers | None" = None,
     ) -> None:
         if readers not in READERS:
             raise UsageError(f"there are no readers {readers!r}", hint=f"readers are {', '.join(READERS)}")
@@ -141,6 +146,7 @@ class Extractor:
             self.engine = create_later(options)
         else:
             self.engine = create_engine(engine, model, options) if isinstance(engine, str) else engine
+        self.linker = linker
         self._loop = BackgroundLoop()
 
     def questions_for(self, note: Note) -> Questions:
@@ -154,6 +160,12 @@ class Extractor:
         return await self._read(note, self._turns())
 
     async def _read(self, note: Note, turns: asyncio.Semaphore) -> Reading:
+        reading = await self._read_unlinked(note, turns)
+        if self.linker is None:
+            return reading
+        return replace(reading, extraction=await asyncio.to_thread(self.linker.link, reading.extraction))
+
+    async def _read_unlinked(self, note: Note, turns: asyncio.Semaphore) -> Reading:
         if self.tagger is not None and (self.readers == TAGGER or self.tagger.reads(language_of(note.text))):
             return await self._read_tagged(note, self.tagger)
         return await self._read_prompted(note, turns)

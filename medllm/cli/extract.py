@@ -11,8 +11,10 @@ from medllm.cli.progress import download_progress, run_line, run_progress
 if TYPE_CHECKING:
     from medllm.document import Note
     from medllm.formats.inputs import Unreadable
+    from medllm.linking import Linkers
     from medllm.pipeline import Extractor
     from medllm.runs.run import RunResult
+    from medllm.weights import Progress
 
 _INPUT, _READING, _MODEL, _TAGGER = "Input", "Reading", "Model", "Tagger"
 
@@ -79,6 +81,15 @@ def extract(
     prompts: Annotated[
         Path | None, typer.Option(help="A folder of templates that override the shipped ones.", rich_help_panel=_READING)
     ] = None,
+    link: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Terminologies to link mentions to: mesh, hpo, icd10cm, unii, mondo, doid, or your file: umls:, snomed:, rxnorm:, loinc:, "
+            "table:PATH.",
+            rich_help_panel=_READING,
+        ),
+    ] = None,
     language: Annotated[
         str | None, typer.Option(help="Language of the prompts (en, zh); each note's own otherwise.", rich_help_panel=_READING)
     ] = None,
@@ -124,6 +135,7 @@ def extract(
             readers=readers,
             tagger=tagger,
             tagger_labels=label_pairs(tagger_labels),
+            linker=_linker(link, progress),
         )
     if extractor.tagger is not None:
         _about_tagger(extractor, dry_run=dry_run, record=record)
@@ -163,6 +175,14 @@ def _items(
 
 def _names(given: str) -> list[str]:
     return [name.strip() for name in given.split(",") if name.strip()]
+
+
+def _linker(given: str | None, progress: "Progress") -> "Linkers | None":
+    if given is None:
+        return None
+    from medllm.linking import linkers
+
+    return linkers(_names(given), progress=progress)
 
 
 def label_pairs(given: str | None) -> dict[str, str]:
