@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from medllm.aligner import align
 from medllm.background import BackgroundLoop
@@ -28,6 +28,9 @@ from medllm.taggers.tagger import Tagger
 from medllm.text.chunks import Chunk, split_chunks
 from medllm.text.language import language_of
 from medllm.text.lines import Line
+
+if TYPE_CHECKING:
+    from medllm.linking import Linkers
 
 LLM = "llm"
 RULES = "rules"
@@ -89,8 +92,8 @@ class Extractor:
     a model is named. ``tagger`` is a tagger's name, its folder, or a token classifier of the model hub; ``tagger_labels`` maps its labels
     to the schema's. ``language`` is that of the prompts; without it each note is asked in its own. ``assertion`` says whose answer is
     taken (``rules`` or ``llm``). ``deid`` replaces what identifies a patient before the engine sees a note (``mask``, ``surrogate`` or a
-    ``Deidentifier``); extractions are of the original note all the same. Made once, used for many notes; ``close`` it, or use it as a
-    context manager.
+    ``Deidentifier``); extractions are of the original note all the same. ``linker`` gives mentions codes. Made once, used for many
+    notes; ``close`` it, or use it as a context manager.
 
     Raises SchemaError, ModelError or EngineError if it cannot be set up. What cannot be read later is in the ledger instead.
     """
@@ -113,6 +116,7 @@ class Extractor:
         tagger: str | Path | Tagger | None = None,
         tagger_labels: Mapping[str, str] | None = None,
         deid: str | Deidentifier = OFF,
+        linker: "Linkers | None" = None,
     ) -> None:
         if readers not in READERS:
             raise UsageError(f"there are no readers {readers!r}", hint=f"readers are {', '.join(READERS)}")
@@ -149,6 +153,7 @@ class Extractor:
         else:
             self.engine = create_engine(engine, model, options) if isinstance(engine, str) else engine
         self.deid = None if deid == OFF else Deidentifier(deid) if isinstance(deid, str) else deid
+        self.linker = linker
         self._loop = BackgroundLoop()
 
     def questions_for(self, note: Note) -> Questions:
@@ -162,6 +167,12 @@ class Extractor:
         return await self._read(note, self._turns())
 
     async def _read(self, note: Note, turns: asyncio.Semaphore) -> Reading:
+        reading = await self._read_unlinked(note, turns)
+        if self.linker is None:
+            return reading
+        return replace(reading, extraction=await asyncio.to_thread(self.linker.link, reading.extraction))
+
+    async def _read_unlinked(self, note: Note, turns: asyncio.Semaphore) -> Reading:
         if self.tagger is not None and (self.readers == TAGGER or self.tagger.reads(language_of(note.text))):
             return await self._read_tagged(note, self.tagger)
         if self.deid is not None:

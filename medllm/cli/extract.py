@@ -11,8 +11,10 @@ from medllm.cli.progress import download_progress, run_line, run_progress
 if TYPE_CHECKING:
     from medllm.document import Note
     from medllm.formats.inputs import Unreadable
+    from medllm.linking import Linkers
     from medllm.pipeline import Extractor
     from medllm.runs.run import RunResult
+    from medllm.weights import Progress
 
 _INPUT, _READING, _MODEL, _TAGGER, _PRIVACY = "Input", "Reading", "Model", "Tagger", "Privacy"
 _IDENTIFIABLE = (
@@ -97,6 +99,15 @@ def extract(
     prompts: Annotated[
         Path | None, typer.Option(help="A folder of templates that override the shipped ones.", rich_help_panel=_READING)
     ] = None,
+    link: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Terminologies to link mentions to: mesh, hpo, icd10cm, unii, mondo, doid, or your file: umls:, snomed:, rxnorm:, loinc:, "
+            "table:PATH.",
+            rich_help_panel=_READING,
+        ),
+    ] = None,
     language: Annotated[
         str | None, typer.Option(help="Language of the prompts (en, zh); each note's own otherwise.", rich_help_panel=_READING)
     ] = None,
@@ -146,6 +157,7 @@ def extract(
             tagger=tagger,
             tagger_labels=label_pairs(tagger_labels),
             deid=OFF if deid is None or deid == OFF else Deidentifier(deid, ner=deid_ner),
+            linker=_linker(link, progress),
         )
     if deid is None and is_remote(extractor.engine):
         typer.echo(_IDENTIFIABLE, err=True)
@@ -187,6 +199,14 @@ def _items(
 
 def _names(given: str) -> list[str]:
     return [name.strip() for name in given.split(",") if name.strip()]
+
+
+def _linker(given: str | None, progress: "Progress") -> "Linkers | None":
+    if given is None:
+        return None
+    from medllm.linking import linkers
+
+    return linkers(_names(given), progress=progress)
 
 
 def label_pairs(given: str | None) -> dict[str, str]:

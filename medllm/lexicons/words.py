@@ -40,7 +40,7 @@ def word_form(word: str) -> str:
             form = form[:-3] + "y"
         if form.endswith(("our", "ours")):
             form = form.replace("our", "or")
-    if len(form) > 3 and form.endswith("s") and form[-2] not in "suiy":
+    if len(form) > 3 and form.endswith("s") and form[-2] not in "sui":
         form = form[:-1]
     return form
 

@@ -53,6 +53,8 @@ def configuration(extractor: Extractor) -> dict[str, Any]:
     """Everything that decides what a run extracts; two runs with one configuration may share a directory."""
     always = {"medllm": medllm.__version__, "schema": {"name": extractor.schema.name, "digest": extractor.schema.digest}}
     always["readers"] = extractor.readers
+    if extractor.linker is not None:
+        always["link"] = extractor.linker.fingerprint
     if extractor.tagger is not None:
         tagger = extractor.tagger.tagger
         always |= {"tagger": tagger.config.name, "tagger_sha256": tagger.fingerprint, "tagger_labels": extractor.tagger.labels}
