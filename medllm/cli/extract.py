@@ -73,6 +73,14 @@ def extract(
         str | None,
         typer.Option(metavar="THEIRS=OURS,...", help="The tagger's labels in the schema's, where they differ.", rich_help_panel=_TAGGER),
     ] = None,
+    tagger_relations: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="A relation classifier (medllm train relations) for the tagger's mentions; rules attach modifiers otherwise.",
+            rich_help_panel=_TAGGER,
+        ),
+    ] = None,
     layout: Annotated[str, typer.Option(help="lines (line-pinned) or copy (copy-with-tags).", rich_help_panel=_READING)] = "lines",
     assertion: Annotated[str, typer.Option(help="Whose assertions are taken: rules or llm.", rich_help_panel=_READING)] = "rules",
     chunk_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a note that one prompt asks about.", rich_help_panel=_READING)] = 64,
@@ -124,6 +132,7 @@ def extract(
             readers=readers,
             tagger=tagger,
             tagger_labels=label_pairs(tagger_labels),
+            tagger_relations=tagger_relations,
         )
     if extractor.tagger is not None:
         _about_tagger(extractor, dry_run=dry_run, record=record)
