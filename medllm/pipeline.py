@@ -85,7 +85,8 @@ class Extractor:
     tagger where it knows all that the schema asks for and the note's language, the language model elsewhere, and wherever an engine or
     a model is named. ``tagger`` is a tagger's name, its folder, or a token classifier of the model hub; ``tagger_labels`` maps its labels
     to the schema's; ``tagger_relations`` is the folder of a relation classifier, in whose place rules attach modifiers otherwise.
-    ``language`` is that of the prompts; without it each note is asked in its own. ``assertion`` says whose answer is taken (``rules`` or ``llm``). Made once, used for many notes; ``close`` it, or use it as a context manager.
+    ``language`` is that of the prompts; without it each note is asked in its own. ``assertion`` says whose answer is taken (``rules``
+    or ``llm``). Made once, used for many notes; ``close`` it, or use it as a context manager.
 
     Raises SchemaError, ModelError or EngineError if it cannot be set up. What cannot be read later is in the ledger instead.
     """

@@ -49,8 +49,8 @@ def write_card(
         "| :--- | ---: | ---: | :--- |",
         *(_corpus_line(corpus, concepts=config.concepts) for corpus in corpora),
         "",
-        f"Of {losses.relations:,} relations to learn from, {losses.no_candidate:,} join no candidate pair and {losses.second:,} share their "
-        f"pair with another one. There are {losses.candidates:,} candidates; "
+        f"Of {losses.relations:,} relations to learn from, {losses.no_candidate:,} join no candidate pair and {losses.second:,} share "
+        f"their pair with another one. There are {losses.candidates:,} candidates; "
         + (f"{settings['negatives']} unrelated ones for each related one" if settings["negatives"] else "all unrelated ones")
         + " are learnt in each epoch.",
         *(["", *remarks] if remarks else []),
@@ -85,8 +85,8 @@ def _score_lines(scores: RelationScores | None) -> list[str]:
         return ["No notes were held out: nothing was measured."]
     low, high = scores.interval
     return [
-        f"On {scores.notes} held-out notes, given their mentions: F1 {scores.micro.f1:.3f} (95 % interval {low:.3f} to {high:.3f}, bootstrap over "
-        "notes).",
+        f"On {scores.notes} held-out notes, given their mentions: F1 {scores.micro.f1:.3f} (95 % interval {low:.3f} to {high:.3f}, "
+        "bootstrap over notes).",
         "",
         "| Relation | Precision | Recall | F1 | Gold |",
         "| :--- | ---: | ---: | ---: | ---: |",
