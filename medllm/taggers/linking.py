@@ -16,11 +16,15 @@ def link(text: str, entities: Sequence[Entity], schema: Schema, classifier: Rela
     Concepts are joined at their first mentions; a mention without a code is a concept by its own words, whatever their case.
     """
     found: list[Relation[Any, Any]] = []
-    mentions = [PairMention(e.spans[0].start, e.spans[-1].end, e.label, e.codes or (e.text.casefold(),)) for e in entities]
-    for linked in classifier.classify(text, mentions):
+    for linked in classifier.classify(text, [pair_mention(e) for e in entities]):
         head, tail = entities[linked.head.members[0]], entities[linked.tail.members[0]]
         kind = next((r for r in schema.relations_between(head.label, tail.label) if r.label == linked.label), None)
         if kind is not None:
             vote = Vote(reader=READER, model=classifier.config.name, placed="pairs", score=round(linked.probability, 4))
             found.append(kind(head=head, tail=tail, votes=(vote,)))
     return found
+
+
+def pair_mention(entity: Entity) -> PairMention:
+    """The mention as the classifier takes it."""
+    return PairMention(entity.spans[0].start, entity.spans[-1].end, entity.label, entity.codes or (entity.text.casefold(),))

@@ -14,6 +14,8 @@ from medllm.text.language import language_of
 from medllm.text.linear import LinearClassifier
 
 MODELS = Path(__file__).parent / "models"
+LEAST = 25
+"""Characters below which a text tells nothing."""
 _PARAGRAPH = regex.compile(r"(?:(?!\n[ \t]*\n).)+", regex.DOTALL)
 
 
@@ -56,7 +58,7 @@ def passages(text: str, start: int, end: int) -> list[Passage]:
 
 def _classify(name: str, text: str) -> str | None:
     model = _model(name)
-    return model.classify(text) if model is not None and text.strip() and language_of(text) == "en" else None
+    return model.classify(text) if model is not None and len(text.strip()) >= LEAST and language_of(text) == "en" else None
 
 
 @cache

@@ -4,6 +4,7 @@ import json
 import zlib
 from collections import Counter
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ def features(text: str) -> dict[int, float]:
     """
     words = [_DIGITS.sub("0", w[:3] if w[0].isdigit() else w) for w in _WORD.findall(text.lower())[:FIRST_WORDS]]
     words = [w.rstrip("0") + "0" if w[0] == "0" else w for w in words]
-    grams = {*words, *(f"{a} {b}" for a, b in zip(words, words[1:], strict=False))}
+    grams = {*words, *(f"{a} {b}" for a, b in pairwise(words))}
     found = Counter(zlib.crc32(gram.encode()) % BUCKETS for gram in grams)
     length = float(np.sqrt(sum(v * v for v in found.values()))) or 1.0
     return {bucket: value / length for bucket, value in found.items()}

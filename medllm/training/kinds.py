@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from medllm.evaluation.section_group import NO_HEADING, OTHER, section_group
 from medllm.formats.registry import reader
+from medllm.text.kinds import LEAST
 from medllm.text.linear import BUCKETS, LinearClassifier, features
 from medllm.text.sections import split_sections
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-LEAST = 25
-"""Characters of a section below which it tells nothing."""
 TYPES = {
     "discharge": ("dc", "discharge"),
     "consultation": ("consult", "cons"),

@@ -96,10 +96,15 @@ class RelationClassifier:
             for n in np.flatnonzero(best)
         ]
 
-    def distributions(self, text: str, mentions: Sequence[PairMention]) -> tuple[list[Item], Pairs, NDArray[np.float64]]:
-        """All items, all candidate pairs and their log-probabilities [pairs, 1 + relations], none first."""
+    def distributions(
+        self, text: str, mentions: Sequence[PairMention], *, encoded: Encoded | None = None
+    ) -> tuple[list[Item], Pairs, NDArray[np.float64]]:
+        """All items, all candidate pairs and their log-probabilities [pairs, 1 + relations], none first.
+
+        ``encoded`` stands for the text where it is given, with other tokens for some of its units.
+        """
         known = [n for n, m in enumerate(mentions) if m.label in self.config.markers]
-        encoded = self.tokenizer.encode(text)
+        encoded = self.tokenizer.encode(text) if encoded is None else encoded
         placed = Placed.among(encoded, [mentions[n] for n in known])
         items = items_of(placed.mentions, concepts=self.config.concepts)
         pairs = candidates(placed, items, self.config)
