@@ -43,6 +43,8 @@ CORPORA: dict[str, dict[str, Any]] = {
     "kiwi": {"train": "brat:kiwi-mtsamples/train", "map": MAP, "folds": 5},
     "maccrobat": {"train": "brat:maccrobat/train", "folds": 5},
 }
+SHARED = 60
+"""Letters and digits of a line that two notes may not share: shorter ones are the headers that MTSamples gives to all of its notes."""
 Parts = list[tuple[list[Extraction], list[Extraction]]]
 Triples = list[tuple[Any, Any, str]]
 
@@ -114,7 +116,7 @@ def divide(chosen: dict[str, Any], root: Path) -> Parts:
         pairs = [(list(notes.values()), [TrainingNote(x.note.id, x.note.text, (), frozenset()) for x in dev], dev)]
     kept = []
     for train, held_out, scored in pairs:
-        shared = overlapping(train, held_out)
+        shared = overlapping(train, held_out, least=SHARED)
         kept.append(([whole[n.id] for n in train if n.id not in shared], scored))
     return kept
 
