@@ -23,6 +23,7 @@ from medllm.prompting.render import Prompts
 from medllm.rules.voice import assert_by_rules
 from medllm.schema import Schema
 from medllm.taggers.reader import TAGGER, TaggerReader
+from medllm.taggers.relations import RelationClassifier
 from medllm.taggers.sources import DEFAULT_TAGGER, model_folder
 from medllm.taggers.tagger import Tagger
 from medllm.text.chunks import Chunk, split_chunks
@@ -90,8 +91,9 @@ class Extractor:
     ``replay``) or an engine. ``readers`` is ``llm``, the prompted language model; ``tagger``, which needs no engine; or ``auto``: the
     tagger where it knows all that the schema asks for and the note's language, the language model elsewhere, and wherever an engine or
     a model is named. ``tagger`` is a tagger's name, its folder, or a token classifier of the model hub; ``tagger_labels`` maps its labels
-    to the schema's. ``language`` is that of the prompts; without it each note is asked in its own. ``assertion`` says whose answer is
-    taken (``rules`` or ``llm``). ``deid`` replaces what identifies a patient before the engine sees a note (``mask``, ``surrogate`` or a
+    to the schema's; ``tagger_relations`` is the folder of a relation classifier, in whose place rules attach modifiers otherwise.
+    ``language`` is that of the prompts; without it each note is asked in its own. ``assertion`` says whose answer is taken (``rules``
+    or ``llm``). ``deid`` replaces what identifies a patient before the engine sees a note (``mask``, ``surrogate`` or a
     ``Deidentifier``); extractions are of the original note all the same. ``linker`` gives mentions codes. Made once, used for many
     notes; ``close`` it, or use it as a context manager.
 
@@ -117,6 +119,7 @@ class Extractor:
         tagger_labels: Mapping[str, str] | None = None,
         deid: str | Deidentifier = OFF,
         linker: "Linkers | None" = None,
+        tagger_relations: str | Path | RelationClassifier | None = None,
     ) -> None:
         if readers not in READERS:
             raise UsageError(f"there are no readers {readers!r}", hint=f"readers are {', '.join(READERS)}")
@@ -143,7 +146,8 @@ class Extractor:
         if readers == TAGGER or (readers == AUTO and not named):
             loaded = tagger if isinstance(tagger, Tagger) else _load_tagger(tagger, options)
             make = TaggerReader.if_it_knows_all if readers == AUTO else TaggerReader
-            self.tagger = make(loaded, self.schema, labels=tagger_labels, relations=relations)
+            classifier = _load_relations(tagger_relations, options) if tagger_relations is not None else None
+            self.tagger = make(loaded, self.schema, labels=tagger_labels, relations=relations, classifier=classifier)
         self.readers = TAGGER if readers == TAGGER else LLM if self.tagger is None else AUTO
         self.engine: Engine
         if self.readers == TAGGER:
@@ -441,6 +445,12 @@ def _of_original(replaced: ReplacedNote, reading: Reading) -> Reading:
     moved = Reading(extraction, requests)
     read = {reader: len(replaced.original.text) - moved.unread(reader) - missing[reader] for reader in reading.read}
     return replace(moved, read=read)
+
+
+def _load_relations(classifier: str | Path | RelationClassifier, options: EngineOptions) -> RelationClassifier:
+    if isinstance(classifier, RelationClassifier):
+        return classifier
+    return RelationClassifier.load(model_folder(classifier), threads=options.threads)
 
 
 def _load_tagger(tagger: str | Path | None, options: EngineOptions) -> Tagger:

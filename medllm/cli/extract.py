@@ -93,6 +93,14 @@ def extract(
             metavar="NAME", help="An installed spaCy pipeline that --deid asks for names and places too.", rich_help_panel=_PRIVACY
         ),
     ] = None,
+    tagger_relations: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="A relation classifier (medllm train relations) for the tagger's mentions; rules attach modifiers otherwise.",
+            rich_help_panel=_TAGGER,
+        ),
+    ] = None,
     layout: Annotated[str, typer.Option(help="lines (line-pinned) or copy (copy-with-tags).", rich_help_panel=_READING)] = "lines",
     assertion: Annotated[str, typer.Option(help="Whose assertions are taken: rules or llm.", rich_help_panel=_READING)] = "rules",
     chunk_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a note that one prompt asks about.", rich_help_panel=_READING)] = 64,
@@ -158,6 +166,7 @@ def extract(
             tagger_labels=label_pairs(tagger_labels),
             deid=OFF if deid is None or deid == OFF else Deidentifier(deid, ner=deid_ner),
             linker=_linker(link, progress),
+            tagger_relations=tagger_relations,
         )
     if deid is None and is_remote(extractor.engine):
         typer.echo(_IDENTIFIABLE, err=True)

@@ -1,4 +1,4 @@
-"""``medllm train``: make a tagger of annotated notes."""
+"""``medllm train``: make a tagger, or a relation classifier, of annotated notes."""
 
 import shlex
 import sys
@@ -142,6 +142,76 @@ def train_tagger(
         )
     typer.echo(
         f"{out}: its README.md tells data, settings and scores; read notes with: medllm extract NOTES --readers tagger --tagger {out}"
+    )
+
+
+@app.command("relations")
+def train_relations(
+    data: Annotated[
+        list[str],
+        typer.Option("--data", metavar="FORMAT:PATH[@MAP]", help="Notes with relations, in the labels of a label map; may be repeated."),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The classifier's folder; a broken training goes on there.")],
+    base: Annotated[str, typer.Option(help="The encoder: a folder, or a name of the model hub.")],
+    schema: Annotated[str | None, typer.Option(help="The schema pack in whose labels the data is read; its own otherwise.")] = None,
+    relations: Annotated[str | None, typer.Option(help="Only these relations, separated by commas.")] = None,
+    concepts: Annotated[
+        bool, typer.Option("--concepts", help="Join concepts (mentions of one code, anywhere in a note) instead of mentions.")
+    ] = False,
+    held_out: Annotated[
+        str, typer.Option(metavar="FORMAT:PATH[@MAP]|SHARE", help="Notes to score on, or the share of --data to hold out.")
+    ] = "0.1",
+    name: Annotated[str, typer.Option(help="The classifier's name, in votes and in its card.")] = "relations",
+    licence: Annotated[str, typer.Option(help="The licence of the weights, for the card.")] = "other",
+    epochs: Annotated[float, typer.Option(help="Epochs over the data.", rich_help_panel=_TRAINING)] = 5,
+    rate: Annotated[float, typer.Option(help="Learning rate of the encoder.", rich_help_panel=_TRAINING)] = 1e-4,
+    head_rate: Annotated[float, typer.Option(help="Learning rate of the new layers.", rich_help_panel=_TRAINING)] = 1e-3,
+    batch: Annotated[int, typer.Option(min=1, help="Notes, or parts of them, a step.", rich_help_panel=_TRAINING)] = 2,
+    layers: Annotated[int, typer.Option(min=0, help="Use only so many of the lower layers; 0 for all.", rich_help_panel=_TRAINING)] = 0,
+    negatives: Annotated[
+        int, typer.Option(min=0, help="Unrelated pairs for each related one and epoch; 0 for all.", rich_help_panel=_TRAINING)
+    ] = 0,
+    least: Annotated[int, typer.Option(min=1, help="Look at pairs of labels related at least so often.", rich_help_panel=_TRAINING)] = 2,
+    seed: Annotated[int, typer.Option(help="The seed of everything random.", rich_help_panel=_TRAINING)] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu to leave a GPU alone.", rich_help_panel=_TRAINING)] = None,
+    quantize: Annotated[bool, typer.Option("--int8/--float32", help="The weights of the graph that inference reads.")] = True,
+) -> None:
+    """Fine-tune a BERT-family encoder to join the mentions of notes."""
+    from medllm.errors import UsageError
+
+    try:
+        from medllm.training.relations.fit import RelationOptions
+        from medllm.training.relations.run import RelationJob, train
+    except ImportError as error:
+        raise UsageError(f"training needs {error.name}, which is not installed", hint="pip install 'medllm[train]'") from None
+    job = RelationJob(
+        data=data,
+        base=base,
+        schema=schema,
+        relations=_listed(relations) or None,
+        held_out=float(held_out) if held_out.replace(".", "", 1).isdigit() else held_out,
+        name=name,
+        licence=licence,
+        quantize=quantize,
+    )
+    options = RelationOptions(
+        epochs=epochs,
+        rate=rate,
+        head_rate=head_rate,
+        batch=batch,
+        layers=layers,
+        concepts=concepts,
+        negatives=negatives,
+        least=least,
+        seed=seed,
+        device=device,
+    )
+    scores = train(job, out, options, command=shlex.join(["medllm", *sys.argv[1:]]), warn=_warn, report=_report)
+    if scores is not None:
+        low, high = scores.interval
+        typer.echo(f"held out, given the mentions: F1 {scores.micro.f1:.3f} ({low:.3f} to {high:.3f})", err=True)
+    typer.echo(
+        f"{out}: its README.md tells data, settings and scores; use it with: medllm extract NOTES --readers tagger --tagger-relations {out}"
     )
 
 

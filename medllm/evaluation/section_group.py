@@ -1,7 +1,8 @@
 """Sections of a note under a dozen names that notes of any hospital share, so that scores can be told apart by section.
 
 Headings are written in hundreds of ways; here each falls, by its words, into a group of the usual order of a note. A heading that
-names an organ system ("HEENT", "Lungs") belongs to the review of systems or the physical examination that it stands in.
+names an organ system ("HEENT", "Lungs") belongs to the review of systems or the physical examination that it stands in. Where no heading
+tells, paragraphs are told by their words, if those are telling enough (``medllm.text.kinds``).
 """
 
 from bisect import bisect_right
@@ -9,6 +10,7 @@ from functools import lru_cache
 
 import regex
 
+from medllm.text.kinds import passages
 from medllm.text.sections import split_sections
 
 NO_HEADING = "before any heading"
@@ -81,8 +83,13 @@ def _sections(text: str) -> tuple[list[int], list[str]]:
         group = _group(section.title)
         if group in (_REVIEW, _EXAMINATION):
             frame = group
-        starts.append(section.start)
-        groups.append(group or frame)
+        if group in (OTHER, NO_HEADING):
+            for passage in passages(text, section.start, section.end):
+                starts.append(passage.start)
+                groups.append(passage.kind or group)
+        else:
+            starts.append(section.start)
+            groups.append(group or frame)
     return starts, groups
 
 

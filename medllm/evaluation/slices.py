@@ -14,6 +14,7 @@ from medllm.document import Entity, Extraction, Note
 from medllm.evaluation.counts import Counts, add
 from medllm.evaluation.matching import Criterion, align
 from medllm.evaluation.metrics import metric, tally
+from medllm.text import kinds
 from medllm.text.patient import patient_of
 
 NoteKey = Callable[[Note], str | None]
@@ -131,8 +132,9 @@ def patient_age(edges: Sequence[float] = (18, 40, 65)) -> NoteKey:
 
 
 def note_type() -> NoteKey:
-    """By the field ``note_type`` (MIMIC-IV) or ``CATEGORY`` (MIMIC-III) of the note's meta."""
-    return meta("note_type", also=["category"])
+    """By the field ``note_type`` (MIMIC-IV) or ``CATEGORY`` (MIMIC-III) of the note's meta, else what its words tell of it."""
+    given = meta("note_type", also=["category"])
+    return lambda note: given(note) or kinds.note_type(note.text)
 
 
 def language() -> NoteKey:

@@ -4,13 +4,14 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from medllm.document import Assertion, Entity, Extraction, Modifier, Note, Span, Vote
 from medllm.report.highlight import Mark, Unread, highlight
+from medllm.report.reasons import Reasons, shaded
 from medllm.schema import Schema, attribute_value
 
 HUES = 12
@@ -151,10 +152,13 @@ class NotePage:
     relations: tuple[RelationRow, ...]
     ledger: tuple[LedgerRow, ...]
     legend: Legend
+    reasons: Reasons = field(default_factory=dict)
 
     @classmethod
-    def of(cls, index: int, extraction: Extraction, legend: Legend, ledger: Iterable[LedgerRow]) -> "NotePage":
-        """Number the mentions, and let relations name them by number."""
+    def of(
+        cls, index: int, extraction: Extraction, legend: Legend, ledger: Iterable[LedgerRow], reasons: Reasons | None = None
+    ) -> "NotePage":
+        """Number the mentions, and let relations name them by number. ``reasons`` are by mention id."""
         entities = mentions(extraction)
         exact = {id(e): i for i, e in enumerate(entities)}
         alike = {_key(e): i for i, e in enumerate(entities)}
@@ -164,7 +168,7 @@ class NotePage:
 
         relations = tuple(RelationRow(r.label, place(r.head), place(r.tail), r.confidence, r.votes) for r in extraction.relations)
         rows = tuple(row for row in ledger if row.note == index)
-        return cls(index, extraction.note, entities, relations, rows, legend)
+        return cls(index, extraction.note, entities, relations, rows, legend, reasons or {})
 
     @property
     def unread(self) -> bool:
@@ -229,6 +233,7 @@ class NotePage:
                     "codes": e.codes,
                     "confidence": probability(e.confidence),
                     "votes": votes(e.votes),
+                    **({"reasons": [shaded(r, self.note.text) for r in self.reasons[e.id]]} if e.id in self.reasons else {}),
                 }
                 for i, e in enumerate(self.entities)
             ],

@@ -288,8 +288,15 @@ document.addEventListener("DOMContentLoaded", () => {
       const body = mention.votes.map(([reader, model, how, score]) => el("tr", {}, el("td", {}, reader), el("td", {}, model), el("td", {}, placed[how] ?? how), el("td", { class: "num" }, score)));
       found.append(heading("Votes", el("table", { class: "grid" }, head, el("tbody", {}, body))));
     }
+    for (const reason of mention.reasons ?? []) found.append(why(reason));
     found.append(heading("Place in the note", rows(place)));
     return found;
+  }
+
+  /** The words near a mention, shaded by what they add to its score. */
+  function why({ what, method, pieces }) {
+    const shown = pieces.map(([piece, value, shade]) => (value ? el("span", { class: shade ? `why ${shade > 0 ? "for" : "against"}${Math.abs(shade)}` : "why", title: value }, piece) : piece));
+    return heading(`Why ${what}: ${method}`, el("p", { class: "reason", dir: "auto" }, shown));
   }
 
   /** The note's mentions by label, while none is in hand. */

@@ -14,6 +14,7 @@ from medllm.document import Extraction
 from medllm.report.audit import Audit
 from medllm.report.highlight import showable
 from medllm.report.page import LedgerRow, Legend, NotePage, facts, flatten, probability
+from medllm.report.reasons import Reasons
 from medllm.report.selfcontained import base_style, content_policy, embed_json, write_page
 from medllm.schema import Schema
 
@@ -27,10 +28,8 @@ _HERE = Path(__file__).parent
 class ViewData:
     """Everything a page shows.
 
-    ``run_info`` is the run's own record (``run.json``), ``ledger`` its list of what was not read: mappings with ``note_id``,
-    ``reader``, ``reason``, ``start``, ``end``, ``detail``; without ``start`` and ``end`` an entry stands for a whole note. ``audit`` is
-    ``run.json`` as it is: who ran it, when, with what, and the files' sums.
-    """
+        ``run_info`` is the run's own record (``run.json``), ``ledger`` its list of what was not read: mappings with ``note_id``,
+    x"""
 
     title: str
     schema: Schema
@@ -38,6 +37,7 @@ class ViewData:
     run_info: Mapping[str, Any] = field(default_factory=dict)
     ledger: Sequence[Mapping[str, Any]] = ()
     audit: Mapping[str, Any] = field(default_factory=dict)
+    reasons: Mapping[str, Reasons] = field(default_factory=dict)
 
 
 def render(run: ViewData) -> str:
@@ -48,7 +48,9 @@ def render(run: ViewData) -> str:
     index = {extraction.note.id: i for i, extraction in reversed(list(enumerate(run.extractions)))}
     ledger = [LedgerRow.of(number, entry, index) for number, entry in enumerate(run.ledger)]
     legend = Legend.of(run.extractions, run.schema)
-    notes = [NotePage.of(i, extraction, legend, ledger) for i, extraction in enumerate(run.extractions)]
+    notes = [
+        NotePage.of(i, extraction, legend, ledger, run.reasons.get(extraction.note.id)) for i, extraction in enumerate(run.extractions)
+    ]
     style = base_style() + _source("view.css") + legend.style()
     script = _source("view.js")
     page = _template().render(
@@ -79,9 +81,10 @@ def write_view(
     ledger: Sequence[Mapping[str, Any]],
     out: Path,
     audit: Mapping[str, Any] | None = None,
+    reasons: Mapping[str, Reasons] | None = None,
 ) -> Path:
     """Write the page to ``out``, readable by its owner only, in one step. Returns ``out``; raises RunError."""
-    return write_page(render(ViewData(title, schema, tuple(extractions), run_info, tuple(ledger), audit or {})), out)
+    return write_page(render(ViewData(title, schema, tuple(extractions), run_info, tuple(ledger), audit or {}, reasons or {})), out)
 
 
 @cache

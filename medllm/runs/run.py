@@ -58,6 +58,8 @@ def configuration(extractor: Extractor) -> dict[str, Any]:
     if extractor.tagger is not None:
         tagger = extractor.tagger.tagger
         always |= {"tagger": tagger.config.name, "tagger_sha256": tagger.fingerprint, "tagger_labels": extractor.tagger.labels}
+        if (classifier := extractor.tagger.classifier) is not None:
+            always |= {"tagger_relations": classifier.config.name, "tagger_relations_sha256": classifier.fingerprint}
     if extractor.readers == "tagger":
         return always | {"engine": "tagger", "model": tagger.config.name, "relations": extractor.relations}
     if extractor.deid is not None:
