@@ -26,7 +26,7 @@ class ModelCard:
     licence: str
     description: str
     sources: tuple[Source, ...]
-    kind: Literal["gguf", "onnx"] = "gguf"
+    kind: Literal["gguf", "onnx", "json"] = "gguf"
 
 
 DEFAULT_MODEL = "qwen2.5-coder-0.5b"
