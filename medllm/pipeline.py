@@ -22,9 +22,12 @@ from medllm.prompting.questions import Question, Questions
 from medllm.prompting.render import Prompts
 from medllm.rules.voice import assert_by_rules
 from medllm.schema import Schema
+from medllm.taggers.loading import find_reader
+from medllm.taggers.pointer_reader import PointerReader
+from medllm.taggers.pointers import PointerTagger
 from medllm.taggers.reader import TAGGER, TaggerReader
 from medllm.taggers.relations import RelationClassifier
-from medllm.taggers.sources import DEFAULT_TAGGER, model_folder
+from medllm.taggers.sources import model_folder
 from medllm.taggers.tagger import Tagger
 from medllm.text.chunks import Chunk, split_chunks
 from medllm.text.language import language_of
@@ -90,12 +93,12 @@ class Extractor:
     ``schema`` is a pack's name, a ``.py`` file or a ``Schema``; ``engine`` a name (``auto``, ``embedded``, ``transformers``,
     ``replay``) or an engine. ``readers`` is ``llm``, the prompted language model; ``tagger``, which needs no engine; or ``auto``: the
     tagger where it knows all that the schema asks for and the note's language, the language model elsewhere, and wherever an engine or
-    a model is named. ``tagger`` is a tagger's name, its folder, or a token classifier of the model hub; ``tagger_labels`` maps its labels
-    to the schema's; ``tagger_relations`` is the folder of a relation classifier, in whose place rules attach modifiers otherwise.
-    ``language`` is that of the prompts; without it each note is asked in its own. ``assertion`` says whose answer is taken (``rules``
-    or ``llm``). ``deid`` replaces what identifies a patient before the engine sees a note (``mask``, ``surrogate`` or a
-    ``Deidentifier``); extractions are of the original note all the same. ``linker`` gives mentions codes. Made once, used for many
-    notes; ``close`` it, or use it as a context manager.
+    a model is named. ``tagger`` is a tagger's name, its folder, or a token classifier of the model hub (else ``clinical-en``, for
+    Chinese schemas ``uie-nano``); ``tagger_labels`` maps its labels, or what UIE is asked for, to the schema's; ``tagger_relations`` is
+    the folder of a relation classifier, in whose place rules attach modifiers otherwise. ``language`` is that of the prompts; without it
+    each note is asked in its own. ``assertion`` says whose answer is taken (``rules`` or ``llm``). ``deid`` replaces what identifies a
+    patient before the engine sees a note (``mask``, ``surrogate`` or a ``Deidentifier``); extractions are of the original note all the
+    same. ``linker`` gives mentions codes. Made once, used for many notes; ``close`` it, or use it as a context manager.
 
     Raises SchemaError, ModelError or EngineError if it cannot be set up. What cannot be read later is in the ledger instead.
     """
@@ -115,7 +118,7 @@ class Extractor:
         chunk_tokens: int = CHUNK_TOKENS,
         options: EngineOptions | None = None,
         readers: str = AUTO,
-        tagger: str | Path | Tagger | None = None,
+        tagger: str | Path | Tagger | PointerTagger | None = None,
         tagger_labels: Mapping[str, str] | None = None,
         deid: str | Deidentifier = OFF,
         linker: "Linkers | None" = None,
@@ -142,12 +145,19 @@ class Extractor:
         self.chunk_tokens = chunk_tokens
         options = options or EngineOptions()
         named = model is not None or engine != AUTO
-        self.tagger: TaggerReader | None = None
+        self.tagger: TaggerReader | PointerReader | None = None
         if readers == TAGGER or (readers == AUTO and not named):
-            loaded = tagger if isinstance(tagger, Tagger) else _load_tagger(tagger, options)
-            make = TaggerReader.if_it_knows_all if readers == AUTO else TaggerReader
-            classifier = _load_relations(tagger_relations, options) if tagger_relations is not None else None
-            self.tagger = make(loaded, self.schema, labels=tagger_labels, relations=relations, classifier=classifier)
+            self.tagger = find_reader(
+                tagger,
+                self.schema,
+                if_it_knows_all=readers == AUTO,
+                labels=tagger_labels,
+                relations=relations,
+                classifier=_load_relations(tagger_relations, options) if tagger_relations is not None else None,
+                device=options.device,
+                threads=options.threads,
+                progress=options.progress,
+            )
         self.readers = TAGGER if readers == TAGGER else LLM if self.tagger is None else AUTO
         self.engine: Engine
         if self.readers == TAGGER:
@@ -184,7 +194,7 @@ class Extractor:
             return _of_original(replaced, await self._read_prompted(replaced.note, turns))
         return await self._read_prompted(note, turns)
 
-    async def _read_tagged(self, note: Note, tagger: TaggerReader) -> Reading:
+    async def _read_tagged(self, note: Note, tagger: TaggerReader | PointerReader) -> Reading:
         entities, relations = await asyncio.to_thread(tagger.read, note)
         return Reading(Extraction(note=note, entities=entities, relations=relations), read={TAGGER: len(note.text)})
 
@@ -451,10 +461,6 @@ def _load_relations(classifier: str | Path | RelationClassifier, options: Engine
     if isinstance(classifier, RelationClassifier):
         return classifier
     return RelationClassifier.load(model_folder(classifier), threads=options.threads)
-
-
-def _load_tagger(tagger: str | Path | None, options: EngineOptions) -> Tagger:
-    return Tagger.load(model_folder(tagger or DEFAULT_TAGGER), device=options.device, threads=options.threads)
 
 
 def as_note(note: str | Note, number: int = 1) -> Note:

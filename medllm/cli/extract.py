@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medllm.cli.progress import download_progress, run_line, run_progress
+from medllm.messages import translated as _
 
 if TYPE_CHECKING:
     from medllm.document import Note
@@ -236,7 +237,7 @@ def _about_tagger(extractor: "Extractor", *, dry_run: bool, record: Path | None)
     if extractor.deid is not None:
         typer.echo("--deid is for the language model; the tagger reads notes as they are, on this machine", err=True)
     if extractor.tagger is not None and extractor.tagger.unread:
-        typer.echo(f"the tagger does not know the schema's {', '.join(extractor.tagger.unread)}", err=True)
+        typer.echo(_("the tagger does not know the schema's {labels}").format(labels=", ".join(extractor.tagger.unread)), err=True)
 
 
 def _run(extractor: "Extractor", items: "Iterable[Note | Unreadable]", out: Path, formats: Sequence[str], fresh: bool) -> None:
@@ -250,14 +251,15 @@ def _run(extractor: "Extractor", items: "Iterable[Note | Unreadable]", out: Path
         with run_progress() as report:
             result = asyncio.run(run(extractor, items, directory, formats=formats, report=report))
     except KeyboardInterrupt:
-        typer.echo("interrupted; the same command goes on where it stopped", err=True)
+        typer.echo(_("interrupted; the same command goes on where it stopped"), err=True)
         raise
     finally:
         directory.close()
     typer.echo(run_line(result.progress), err=True)
     if result.ledger:
-        typer.echo(f"{result.ledger} ledger entries: {out / 'ledger.jsonl'} tells what was not read or not kept, and why", err=True)
-    typer.echo(f"{out / 'extractions.jsonl'}; look at it with: medllm view {out}", err=True)
+        said = _("{count} ledger entries: {file} tells what was not read or not kept, and why")
+        typer.echo(said.format(count=result.ledger, file=out / "ledger.jsonl"), err=True)
+    typer.echo(_("{file}; look at it with: medllm view {out}").format(file=out / "extractions.jsonl", out=out), err=True)
     _exit(result)
 
 
@@ -296,7 +298,7 @@ def _print(extractor: "Extractor", items: "Iterable[Note | Unreadable]") -> None
 
 def _exit(result: "RunResult") -> None:
     if not result.accounted_for:
-        typer.echo("error: the characters read and those in the ledger do not add up; please report it", err=True)
+        typer.echo(_("error: the characters read and those in the ledger do not add up; please report it"), err=True)
     if result.exit_code:
         raise typer.Exit(result.exit_code)
 

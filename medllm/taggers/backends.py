@@ -1,12 +1,15 @@
 """What computes a tagger's scores: ONNX Runtime where there is an ``.onnx`` file (no torch needed), else torch."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medllm.errors import ModelError
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 ONNX_NAMES = ("model.int8.onnx", "model.onnx", "model_quantized.onnx", "onnx/model_quantized.onnx", "onnx/model.onnx")
 TORCH_NAMES = ("model.safetensors",)
@@ -22,23 +25,28 @@ class Backend(Protocol):
         ...
 
 
+def onnx_session(path: Path, *, threads: int | None = None) -> "onnxruntime.InferenceSession":
+    """A graph ready to run, on a GPU where ``onnxruntime-gpu`` is installed, else on the CPU. Raises ModelError."""
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(3)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
+    providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # the library's errors have no common base
+        raise ModelError(f"{path.name} cannot be loaded ({type(error).__name__})", hint="is the file whole?") from error
+
+
 class OnnxBackend:
     """A graph under ONNX Runtime, on the CPU, or on a GPU where ``onnxruntime-gpu`` is installed."""
 
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
-        import onnxruntime
-
-        onnxruntime.set_default_logger_severity(3)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        if threads is not None:
-            options.intra_op_num_threads = threads
-        wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
-        providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
-        try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
-        except Exception as error:  # the library's errors have no common base
-            raise ModelError(f"{path.name} cannot be loaded ({type(error).__name__})", hint="is the file whole?") from error
+        self._session = onnx_session(path, threads=threads)
         self._inputs = {each.name for each in self._session.get_inputs()}
         self.name = f"onnx:{path.name}"
 

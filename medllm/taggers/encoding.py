@@ -88,6 +88,15 @@ class UnitTokenizer:
                 "there is no tokenizer.json beside the model", hint="save it with the fast tokenizer of transformers"
             ) from None
 
+    @classmethod
+    def of_vocabulary(cls, tokens: Sequence[str]) -> "UnitTokenizer":
+        """A lower-casing WordPiece tokenizer over the lines of a ``vocab.txt``. Raises ModelError."""
+        normalizer = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True}
+        model = {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100}
+        vocabulary = {token: number for number, token in enumerate(tokens)}
+        data = {"normalizer": normalizer, "pre_tokenizer": {"type": "BertPreTokenizer"}, "model": {**model, "vocab": vocabulary}}
+        return cls(json.dumps(data, ensure_ascii=False), breaks=False)
+
     def to_json(self) -> str:
         """The tokenizer as its ``tokenizer.json``."""
         return self._content

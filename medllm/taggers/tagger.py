@@ -86,7 +86,8 @@ class Tagger:
         for batch in _batches(jobs):
             scores = self.backend.scores(*model_inputs(self.tokenizer, [(encoded[i], w) for i, w in batch]))
             for row, (i, window) in enumerate(batch):
-                _place(found[i], depth[i], encoded[i], window, scores[row, 1:])
+                units, better = most_central(depth[i], encoded[i], window)
+                found[i][units][better] = scores[row, 1:][encoded[i].first[units] - window.start][better]
         return list(zip(encoded, found, strict=True))
 
     def _tag(self, texts: Sequence[str]) -> Iterator[tuple[TaggedMention, ...]]:
@@ -159,8 +160,8 @@ def _batches(jobs: Sequence[tuple[int, Window]]) -> Iterator[list[tuple[int, Win
         yield batch
 
 
-def _place(found: NDArray[np.float32], depth: NDArray[np.int64], encoded: Encoded, window: Window, scores: NDArray[np.float32]) -> None:
-    """Keep the scores of the units for which this window is the one with the most context on the shorter side."""
+def most_central(depth: NDArray[np.int64], encoded: Encoded, window: Window) -> tuple[slice, NDArray[np.bool_]]:
+    """The units of a window, and which of them have more context in it than in those before (``depth``, updated), on the shorter side."""
     low, high = np.searchsorted(encoded.first, [window.start, window.end])
     firsts = encoded.first[low:high]
     total = len(encoded.ids)
@@ -169,4 +170,4 @@ def _place(found: NDArray[np.float32], depth: NDArray[np.int64], encoded: Encode
     context = np.minimum(left, right)
     better = context > depth[low:high]
     depth[low:high][better] = context[better]
-    found[low:high][better] = scores[firsts - window.start][better]
+    return slice(int(low), int(high)), better

