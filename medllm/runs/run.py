@@ -58,18 +58,22 @@ def configuration(extractor: Extractor) -> dict[str, Any]:
         always |= {"tagger": tagger.config.name, "tagger_sha256": tagger.fingerprint, "tagger_labels": extractor.tagger.labels}
     if extractor.readers == "tagger":
         return always | {"engine": "tagger", "model": tagger.config.name, "relations": extractor.relations}
-    return always | {
-        "engine": extractor.engine.name,
-        "model": extractor.engine.model,
-        "model_sha256": extractor.engine.fingerprint,
-        "prompts": extractor.questions.prompts.digest,
-        "language": extractor.language or "auto",
-        "layout": extractor.layout.name,
-        "assertion": extractor.assertion,
-        "relations": extractor.relations,
-        "chunk_tokens": extractor.chunk_tokens,
-        "context_tokens": extractor.engine.context_tokens,
-    }
+    return (
+        always
+        | {
+            "engine": extractor.engine.name,
+            "model": extractor.engine.model,
+            "model_sha256": extractor.engine.fingerprint,
+            "prompts": extractor.questions.prompts.digest,
+            "language": extractor.language or "auto",
+            "layout": extractor.layout.name,
+            "assertion": extractor.assertion,
+            "relations": extractor.relations,
+            "chunk_tokens": extractor.chunk_tokens,
+            "context_tokens": extractor.engine.context_tokens,
+        }
+        | ({} if extractor.engine.constrained else {"constrained": False})
+    )
 
 
 def first_notes(inputs: Iterable[Note | Unreadable], limit: int) -> Iterator[Note | Unreadable]:
@@ -113,12 +117,12 @@ async def run(
                 _add(progress, reading)
                 progress.seconds = time.monotonic() - started
                 report(progress)
-        directory.finish(_manifest(begun, started, progress, directory, "finished"))
+        directory.finish(_manifest(begun, started, progress, directory, "finished") | _about(extractor))
         _write_formats(directory, formats, extractor)
     except BaseException as error:
         state = "interrupted" if isinstance(error, CancelledError | KeyboardInterrupt) else f"stopped: {type(error).__name__}"
         with suppress(RunError):  # it may be the very error
-            directory.finish(_manifest(begun, started, progress, directory, state))
+            directory.finish(_manifest(begun, started, progress, directory, state) | _about(extractor))
         raise
     return RunResult(progress, directory.ledger_entries, accounted_for)
 
@@ -156,6 +160,12 @@ def _manifest(begun: datetime.datetime, started: float, progress: Progress, dire
         "platform": platform.platform(),
         "versions": versions(),
     }
+
+
+def _about(extractor: Extractor) -> dict[str, Any]:
+    """What an engine has to say of its server."""
+    about = getattr(extractor.engine, "about", None)
+    return {"server": about} if about else {}
 
 
 def versions() -> dict[str, str]:
