@@ -99,21 +99,13 @@ def create_engine(name: str, model: str | None, options: EngineOptions) -> Engin
 
 def _gpu_and_vllm(model: str) -> bool:
     """Whether vLLM is installed here and has a GPU, and the model is one that it reads (a GGUF file is not)."""
-    if model.endswith(".gguf") or importlib.util.find_spec("vllm") is None or _known(model):
+    from medllm.weights import is_known
+
+    if model.endswith(".gguf") or is_known(model) or importlib.util.find_spec("vllm") is None:
         return False
     import torch
 
     return bool(torch.cuda.is_available())
-
-
-def _known(model: str) -> bool:
-    from medllm.errors import ModelError
-    from medllm.weights import find
-
-    try:
-        return bool(find(model))
-    except ModelError:
-        return False
 
 
 def create_later(options: EngineOptions) -> Engine:

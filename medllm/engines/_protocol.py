@@ -40,6 +40,7 @@ def body_of(request: Request, model: str, form: Form, reasoning_tokens: int = 0)
             format_ = {"name": "answer", "strict": True, "schema": request.json_schema}
             body["response_format"] = {"type": "json_schema", "json_schema": format_}
         return body
+    body["repetition_penalty"] = 1.0  # a model's own settings, which vLLM takes for defaults, keep it from copying a note
     body["chat_template_kwargs"] = {"enable_thinking": reasoning_tokens > 0}
     if request.constraint is not None:
         body["structured_outputs"] = {"grammar": grammar_of(request.constraint, form)}
