@@ -21,6 +21,7 @@ from medllm.grammar.constraint import Constraint
 from medllm.grammar.description import Grammar, choice
 from medllm.pipeline import Extractor
 from medllm.runs.directory import RunDirectory
+from medllm.runs.doctor import examine
 from medllm.runs.run import RunResult, configuration, run
 from medllm.schema import Schema
 from tests.engines.faulty import FaultyServer
@@ -351,3 +352,13 @@ def test_an_address_that_is_none_is_wrong_usage(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         create_engine("vllm", None, EngineOptions(base_url=url))
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(("forms", "state", "words"), [(("lark",), "ok", "grammars are obeyed"), ((), "bad", "does not obey")])
+def test_the_doctor_looks_at_the_server_that_is_named(
+    monkeypatch: pytest.MonkeyPatch, forms: tuple[str, ...], state: str, words: str
+) -> None:
+    with FaultyServer(READER, forms=forms) as server:
+        monkeypatch.setenv("MEDLLM_BASE_URL", server.url)
+        finding = next(f for f in examine() if f.what.startswith("engine vllm:"))
+    assert (finding.state, words in finding.what) == (state, True)
