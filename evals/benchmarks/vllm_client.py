@@ -8,7 +8,8 @@ turn, so that all see the same machine:
 
 * *medllm*: the notes from the beginning to extractions, questions that depend on answers included;
 * *bare*: the same requests by a saturating client (as many in flight, httpx, nothing read but the number of tokens);
-* *free*: the bare client without grammars, each request made to give as many tokens as under its grammar.
+* *free*: the bare client without grammars, each request made to give as many tokens as under its grammar;
+* *copy* (``--copy``): medllm with the layout copy-with-tags; *other* (``--other``): the bare client on a server with other options.
 
 Tokens a second are completion tokens over the seconds of a round. Ratios are between the sums of all rounds, with intervals over rounds.
 ``--gpu-hour`` is the price of the machine, for the cost of 1,000 notes.
@@ -26,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from shutil import which
@@ -100,36 +102,47 @@ def ratio(one: list[dict[str, float]], other: list[dict[str, float]]) -> dict[st
     return {"value": round(rate(one) / rate(other), 3), "interval": [round(draws[49], 3), round(draws[1949], 3)], "rounds": len(one)}
 
 
-def measure(notes: list[Note], url: str, given: argparse.Namespace) -> dict[str, Any]:
-    def ours() -> tuple[Noted, dict[str, float]]:
-        return asyncio.run(through_medllm(notes, url, given.parallel, given.layout, given.relations))
+def measure(notes: list[Note], url: str, other: str | None, given: argparse.Namespace) -> dict[str, Any]:
+    def ours(layout: str) -> tuple[Noted, dict[str, float]]:
+        return asyncio.run(through_medllm(notes, url, given.parallel, layout, given.relations))
 
-    noted, first = ours()
-    model, form = noted.model, noted.server.form
-    bodies = [body_of(request, model, form) for request, _ in noted.asked]
+    noted, first = ours("lines")
+    bodies = [body_of(request, noted.model, noted.server.form) for request, _ in noted.asked]
     free = []
     for body, (_, tokens) in zip(bodies, noted.asked, strict=True):
         without = {k: v for k, v in body.items() if k != "structured_outputs"}
         free.append(without | {"max_tokens": tokens, "min_tokens": tokens, "ignore_eos": True})
-    rounds: dict[str, list[dict[str, float]]] = {"medllm": [], "bare": [], "free": []}
+    kinds: dict[str, Callable[[], dict[str, float]]] = {
+        "medllm": lambda: ours("lines")[1],
+        "bare": lambda: asyncio.run(bare(bodies, url, given.parallel)),
+        "free": lambda: asyncio.run(bare(free, url, given.parallel)),
+    }
+    if given.copy:
+        kinds["copy"] = lambda: ours("copy")[1]
+    if other is not None:
+        kinds["other"] = lambda: asyncio.run(bare(bodies, other, given.parallel))
+    for kind in kinds.keys() & {"copy", "other"}:
+        kinds[kind]()  # their prefix caches are to be warm too
+    rounds: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
     for number in range(given.rounds):
-        order = ("medllm", "bare", "free") if number % 2 == 0 else ("free", "bare", "medllm")
-        for kind in order:
-            done = ours()[1] if kind == "medllm" else asyncio.run(bare(bodies if kind == "bare" else free, url, given.parallel))
+        for kind in list(kinds)[:: 1 if number % 2 == 0 else -1]:
+            done = kinds[kind]()
             rounds[kind].append(done)
             print(f"round {number + 1}, {kind}: {done['completion_tokens'] / done['seconds']:.1f} tokens/s", file=sys.stderr)
     seconds = sum(r["seconds"] for r in rounds["medllm"])
-    warm = {"prompt_tokens": rounds["medllm"][0]["prompt_tokens"], "cached_tokens": rounds["medllm"][0]["cached_tokens"]}
-    result = {
+    result: dict[str, Any] = {
         "server": noted.about,
         "first_pass": first | {"cached_share": round(first["cached_tokens"] / first["prompt_tokens"], 3)},
-        "later_passes": warm | {"cached_share": round(warm["cached_tokens"] / warm["prompt_tokens"], 3)},
-        "notes_a_second": round(given.rounds * len(notes) / seconds, 4),
+        "notes_a_second": {
+            kind: round(given.rounds * len(notes) / sum(r["seconds"] for r in found), 4) for kind, found in rounds.items() if kind != "free"
+        },
         "tokens_a_second": {kind: round(rate(found), 1) for kind, found in rounds.items()},
         "medllm_over_bare": ratio(rounds["medllm"], rounds["bare"]),
         "grammar_over_free": ratio(rounds["bare"], rounds["free"]),
         "rounds": rounds,
     }
+    if other is not None:
+        result["other_over_bare"] = ratio(rounds["other"], rounds["bare"])
     if given.gpu_hour:
         result["cost_of_1000_notes"] = round(given.gpu_hour * seconds / given.rounds / len(notes) * 1000 / 3600, 4)
     return result
@@ -146,7 +159,8 @@ def main() -> None:
     parser.add_argument("--server-core", type=int)
     parser.add_argument("--client-core", type=int)
     parser.add_argument("--parallel", type=int, default=32)
-    parser.add_argument("--layout", default="lines")
+    parser.add_argument("--copy", action="store_true", help="also medllm with the layout copy-with-tags")
+    parser.add_argument("--other", help="also the bare client on a second server with these options, such as '--speculate 4'")
     parser.add_argument("--relations", action="store_true", help="ask for modifiers too")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--gpu-hour", type=float, help="price of an hour of the machine")
@@ -157,10 +171,15 @@ def main() -> None:
     if given.client_core is not None:
         os.sched_setaffinity(0, {given.client_core})
     with tempfile.TemporaryDirectory() as folder:
-        options = {"core": given.server_core, "serve": shlex.split(given.serve), "more": shlex.split(given.vllm)}
-        started = server(given.model, given.python, Path(folder) / "log", **options) if not given.base_url else nullcontext(given.base_url)
-        with started as url:
-            found = measure(notes, url, given)
+        started = []
+        for number, serve in enumerate([given.serve, given.other]):
+            if serve is None or (number == 0 and given.base_url):
+                started.append(nullcontext(given.base_url if number == 0 else None))
+            else:
+                options = {"core": given.server_core, "serve": shlex.split(serve), "more": shlex.split(given.vllm)}
+                started.append(server(given.model, given.python, Path(folder) / f"{number}.log", **options))
+        with started[0] as url, started[1] as other:
+            found = measure(notes, url, other, given)
     result = {
         "benchmark": "vllm_client",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),

@@ -4,6 +4,8 @@ import asyncio
 import json
 import logging
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -362,3 +364,19 @@ def test_the_doctor_looks_at_the_server_that_is_named(
         monkeypatch.setenv("MEDLLM_BASE_URL", server.url)
         finding = next(f for f in examine() if f.what.startswith("engine vllm:"))
     assert (finding.state, words in finding.what) == (state, True)
+
+
+def extract(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    line = [sys.executable, "-c", "from medllm.cli import main; main()", "extract", *arguments]
+    return subprocess.run(line, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+
+
+def test_from_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text(NOTES[0].text)
+    with FaultyServer(READER) as server:
+        done = extract(str(tmp_path / "note.txt"), "-o", str(tmp_path / "out"), "--base-url", server.url, "--parallel", "2")
+    assert (done.returncode, mentions(tmp_path / "out")) == (0, {"note": EXPECTED["n0"]})
+    refused = extract(str(tmp_path / "note.txt"), "-o", str(tmp_path / "out"), "--base-url", server.url)
+    assert refused.returncode == 1
+    assert "medllm models serve" in refused.stderr
+    assert "Traceback" not in refused.stderr
