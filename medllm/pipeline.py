@@ -90,17 +90,19 @@ UNREAD = frozenset({"output-limit", "unanswered", "context", "engine-error"})
 class Extractor:
     """Reads notes into typed, grounded extractions.
 
-    ``schema`` is a pack's name, a ``.py`` file or a ``Schema``; ``engine`` a name (``auto``, ``embedded``, ``transformers``,
-    ``replay``) or an engine. ``readers`` is ``llm``, the prompted language model; ``tagger``, which needs no engine; or ``auto``: the
-    tagger where it knows all that the schema asks for and the note's language, the language model elsewhere, and wherever an engine or
-    a model is named. ``tagger`` is a tagger's name, its folder, or a token classifier of the model hub (else ``clinical-en``, for
-    Chinese schemas ``uie-nano``); ``tagger_labels`` maps its labels, or what UIE is asked for, to the schema's; ``tagger_relations`` is
-    the folder of a relation classifier, in whose place rules attach modifiers otherwise. ``language`` is that of the prompts; without it
-    each note is asked in its own. ``assertion`` says whose answer is taken (``rules`` or ``llm``). ``deid`` replaces what identifies a
-    patient before the engine sees a note (``mask``, ``surrogate`` or a ``Deidentifier``); extractions are of the original note all the
-    same. ``linker`` gives mentions codes. Made once, used for many notes; ``close`` it, or use it as a context manager.
+    ``schema`` is a pack's name, a ``.py`` file or a ``Schema``; ``engine`` a name (``auto``, ``vllm``, ``vllm-offline``,
+    ``embedded``, ``transformers``, ``replay``) or an engine. ``readers`` is ``llm``, the prompted language model; ``tagger``, which
+    needs no engine; or ``auto``: the tagger where it knows all that the schema asks for and the note's language, the language model
+    elsewhere, and wherever an engine, a model or a server is named. ``tagger`` is a tagger's name, its folder, or a token classifier of
+    the model hub (else ``clinical-en``, for Chinese schemas ``uie-nano``); ``tagger_labels`` maps its labels, or what UIE is asked for,
+    to the schema's; ``tagger_relations`` is the folder of a relation classifier, in whose place rules attach modifiers otherwise.
+    ``language`` is that of the prompts; without it each note is asked in its own. ``assertion`` says whose answer is taken (``rules``
+    or ``llm``). ``deid`` replaces what identifies a patient before the engine sees a note (``mask``, ``surrogate`` or a
+    ``Deidentifier``); extractions are of the original note all the same. ``linker`` gives mentions codes. Made once, used for many
+    notes; ``close`` it, or use it as a context manager.
 
-    Raises SchemaError, ModelError or EngineError if it cannot be set up. What cannot be read later is in the ledger instead.
+    Raises SchemaError, ModelError or EngineError if it cannot be set up. What cannot be read later is in the ledger instead, but for a
+    server that has gone away: ServerLostError then stops the reading.
     """
 
     def __init__(
@@ -144,7 +146,7 @@ class Extractor:
         self.assertion = assertion
         self.chunk_tokens = chunk_tokens
         options = options or EngineOptions()
-        named = model is not None or engine != AUTO
+        named = model is not None or engine != AUTO or options.base_url is not None
         self.tagger: TaggerReader | PointerReader | None = None
         if readers == TAGGER or (readers == AUTO and not named):
             self.tagger = find_reader(
@@ -306,8 +308,14 @@ class Extractor:
             needed = 32 + pieces
             if room < needed:
                 return None, _Found(ledger=[_entry(note, chunk, "context", f"{prompt_tokens} prompt tokens", task=task)])
-            constraint = question.constraint if self.engine.constrained else None
-            request = Request(question.messages, constraint, min(room, 64 + ANSWER_ROOM * pieces), logprobs=True)
+            free = not self.engine.constrained
+            request = Request(
+                question.messages,
+                None if free else question.constraint,
+                min(room, 64 + ANSWER_ROOM * pieces),
+                logprobs=True,
+                json_schema=question.json_schema() if free and (task != "entities" or self.layout.name == "lines") else None,
+            )
             completion = await self.engine.complete(request)
         except EngineError as error:
             return None, _Found(ledger=[_entry(note, chunk, "engine-error", str(error), task=task)])

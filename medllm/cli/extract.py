@@ -41,7 +41,7 @@ def extract(
         str,
         typer.Option(
             help="llm: a prompted language model. tagger: a fine-tuned encoder, in less than a second a note. auto: the tagger where it "
-            "knows the schema and the note's language, the model elsewhere and wherever --engine or --model is given."
+            "knows the schema and the note's language, the model elsewhere and wherever --engine, --model or --base-url is given."
         ),
     ] = "auto",
     format_: Annotated[str, typer.Option("--format", help="Formats to write beside JSON lines, separated by commas.")] = "jsonl",
@@ -64,14 +64,30 @@ def extract(
     id_column: Annotated[str | None, typer.Option(help="The column of a table that holds the note's id.", rich_help_panel=_INPUT)] = None,
     encoding: Annotated[str, typer.Option(help="The encoding of text files.", rich_help_panel=_INPUT)] = "utf-8",
     max_note_chars: Annotated[int, typer.Option(min=1, help="Longer notes go to the ledger.", rich_help_panel=_INPUT)] = 2_000_000,
-    engine: Annotated[str, typer.Option(help="auto, embedded, transformers or replay.", rich_help_panel=_MODEL)] = "auto",
+    engine: Annotated[str, typer.Option(help="auto, vllm, vllm-offline, embedded, transformers, replay.", rich_help_panel=_MODEL)] = "auto",
     model: Annotated[
         str | None, typer.Option(help="A model's name (see `medllm models list`), a file or a hub name.", rich_help_panel=_MODEL)
+    ] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="A server, vLLM's or another of the OpenAI protocol (or in MEDLLM_BASE_URL); its key in MEDLLM_API_KEY.",
+            rich_help_panel=_MODEL,
+        ),
     ] = None,
     context: Annotated[int | None, typer.Option(min=256, help="Tokens of one prompt with its answer.", rich_help_panel=_MODEL)] = None,
     parallel: Annotated[int | None, typer.Option(min=1, help="Prompts at a time.", rich_help_panel=_MODEL)] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the embedded engine.", rich_help_panel=_MODEL)] = None,
     device: Annotated[str | None, typer.Option(help="Device of the transformers engine.", rich_help_panel=_MODEL)] = None,
+    ca_file: Annotated[Path | None, typer.Option(help="Certificates to trust a server by (PEM).", rich_help_panel=_MODEL)] = None,
+    client_certificate: Annotated[
+        Path | None, typer.Option(help="Certificate and key to show to a server (PEM).", rich_help_panel=_MODEL)
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for one answer of a server.", rich_help_panel=_MODEL)] = 600,
+    reasoning_tokens: Annotated[
+        int, typer.Option(min=0, help="Tokens in which a reasoning model on a server may think before an answer.", rich_help_panel=_MODEL)
+    ] = 0,
     record: Annotated[Path | None, typer.Option(help="Record the completions here, for --engine replay.", rich_help_panel=_MODEL)] = None,
     tagger: Annotated[
         str | None, typer.Option(help="A tagger: its folder, or a hub name; the shipped one otherwise.", rich_help_panel=_TAGGER)
@@ -149,7 +165,18 @@ def extract(
     if readers == "auto" and (dry_run or record is not None or prompts is not None):
         readers = "llm"
     with download_progress() as progress:
-        options = EngineOptions(context, parallel, threads, device, progress=progress)
+        options = EngineOptions(
+            context,
+            parallel,
+            threads,
+            device,
+            progress=progress,
+            base_url=base_url,
+            ca_file=ca_file,
+            client_certificate=client_certificate,
+            timeout=timeout,
+            reasoning_tokens=reasoning_tokens,
+        )
         extractor = Extractor(
             pack,
             engine=engine,

@@ -64,6 +64,8 @@ def configuration(extractor: Extractor) -> dict[str, Any]:
         return always | {"engine": "tagger", "model": tagger.config.name, "relations": extractor.relations}
     if extractor.deid is not None:
         always |= {"deid": {"mode": extractor.deid.mode, "ner": extractor.deid.ner or "none"}}
+    if not extractor.engine.constrained:
+        always |= {"constrained": False}
     return always | {
         "engine": extractor.engine.name,
         "model": extractor.engine.model,
@@ -119,12 +121,12 @@ async def run(
                 _add(progress, reading)
                 progress.seconds = time.monotonic() - started
                 report(progress)
-        directory.finish(_manifest(begun, started, progress, directory, "finished"))
+        directory.finish(_manifest(begun, started, progress, directory, "finished") | _about(extractor))
         _write_formats(directory, formats, extractor)
     except BaseException as error:
         state = "interrupted" if isinstance(error, CancelledError | KeyboardInterrupt) else f"stopped: {type(error).__name__}"
         with suppress(RunError):  # it may be the very error
-            directory.finish(_manifest(begun, started, progress, directory, state))
+            directory.finish(_manifest(begun, started, progress, directory, state) | _about(extractor))
         raise
     return RunResult(progress, directory.ledger_entries, accounted_for)
 
@@ -162,6 +164,12 @@ def _manifest(begun: datetime.datetime, started: float, progress: Progress, dire
         "platform": platform.platform(),
         "versions": versions(),
     }
+
+
+def _about(extractor: Extractor) -> dict[str, Any]:
+    """What an engine has to say of its server."""
+    about = getattr(extractor.engine, "about", None)
+    return {"server": about} if about else {}
 
 
 def versions() -> dict[str, str]:

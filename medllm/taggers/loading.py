@@ -49,7 +49,9 @@ def find_reader(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> TaggerReader | PointerReader | None:
-    """The reader of a tagger, given loaded or by name; ``classifier`` finds its relations. Raises ModelError, and SchemaError where tagger and schema share nothing.
+    """The reader of a tagger, given loaded or by name; ``classifier`` finds its relations.
+
+    Raises ModelError, and SchemaError where tagger and schema share nothing.
 
     ``if_it_knows_all``: None where the tagger does not know all that the schema asks for. UIE then reads only where it is named, as no
     figure says that it reads better than the prompted model.

@@ -23,6 +23,8 @@ class PointerReader:
     schema has a Chinese name.
     """
 
+    classifier = None
+
     def __init__(self, tagger: PointerTagger, schema: Schema, *, labels: Mapping[str, str] | None = None, relations: bool = True) -> None:
         self.tagger = tagger
         self.schema = schema

@@ -6,7 +6,7 @@
 from medllm.weights.cache import checksum, models_folder
 from medllm.weights.hub import HubFile
 from medllm.weights.parts import RegistryParts
-from medllm.weights.registry import DEFAULT_MODEL, LEXICON_FILES, MODELS, ModelCard, find
+from medllm.weights.registry import DEFAULT_MODEL, LEXICON_FILES, MODELS, ModelCard, find, is_known
 from medllm.weights.source import Progress, Source
 from medllm.weights.store import Status, locate, pull, status, verify
 from medllm.weights.wheels import WheelMember
@@ -24,6 +24,7 @@ __all__ = [
     "WheelMember",
     "checksum",
     "find",
+    "is_known",
     "locate",
     "models_folder",
     "pull",

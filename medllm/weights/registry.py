@@ -167,6 +167,11 @@ def find(name: str) -> ModelCard:
     raise ModelError(f"there is no model named {name!r}", hint=_hint(wanted))
 
 
+def is_known(name: str) -> bool:
+    """Whether a model has this name or alias."""
+    return any(name.strip().lower() in (card.name, *card.aliases) for card in MODELS)
+
+
 def _hint(wanted: str) -> str:
     from difflib import get_close_matches
 
