@@ -51,7 +51,7 @@ class RunResult:
 
 def configuration(extractor: Extractor) -> dict[str, Any]:
     """Everything that decides what a run extracts; two runs with one configuration may share a directory."""
-    always = {"medllm": medllm.__version__, "schema": {"name": extractor.schema.name, "digest": extractor.schema.digest}}
+    always: dict[str, Any] = {"medllm": medllm.__version__, "schema": {"name": extractor.schema.name, "digest": extractor.schema.digest}}
     always["readers"] = extractor.readers
     if extractor.linker is not None:
         always["link"] = extractor.linker.fingerprint
