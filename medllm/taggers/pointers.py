@@ -77,7 +77,7 @@ class PointerTagger:
             for group in _groups(asked, window):
                 starts, ends = self._run([asked[g] for g in group], encoded.ids[window.start : window.end])
                 pair = np.stack([starts[:, firsts], ends[:, lasts]], -1).transpose(1, 0, 2)
-                found[np.ix_(np.arange(units.start, units.stop)[better], group)] = pair[better]
+                found[np.ix_(np.arange(units.start, units.stop)[better], np.array(group))] = pair[better]
         return found
 
     def _run(self, prompts: Sequence[NDArray[np.int64]], ids: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
