@@ -94,7 +94,7 @@ class Assertion(StrEnum):
 class Vote(_Frozen):
     """Who found something: a reader (``llm``, ``tagger``, ``rules``, ``gold``), its model, how the span was placed, and its score.
 
-    ``placed`` is ``grammar`` (the decoder could write nothing else) or ``aligned`` (found in the text afterwards).
+    ``placed`` is ``grammar`` (the decoder could write nothing else), ``aligned`` (found in the text afterwards), ``tags`` or ``pointers``.
     ``score`` is the reader's own, uncalibrated probability in [0, 1]. ``about`` is empty where the vote says that the mention is there,
     else what the reader says of an attribute: ``assertion=absent``.
     """

@@ -64,8 +64,10 @@ def create_engine(name: str, model: str | None, options: EngineOptions) -> Engin
         )
     if name == "embedded":
         from medllm.engines.embedded import DEFAULT_CONTEXT, DEFAULT_PARALLEL, EmbeddedEngine
-        from medllm.weights import DEFAULT_MODEL, checksum, pull
+        from medllm.weights import DEFAULT_MODEL, MODELS, checksum, pull
 
+        if any(card.kind != "gguf" and str(model).lower() in (card.name, *card.aliases) for card in MODELS):
+            raise UsageError(f"{model} is no language model", hint=f"it is a tagger: --readers tagger --tagger {model}")
         path = pull(model or DEFAULT_MODEL, progress=options.progress)
         return EmbeddedEngine(
             path,

@@ -86,18 +86,18 @@ _Rest = tuple[Expression, "_Rest"] | None  # what is still to be read: an expres
 
 def seq(*items: "Expression | str") -> Expression:
     """A sequence; strings stand for literals. Nested sequences are flattened and neighbouring literals joined."""
-    flat: list[Expression | str] = []
+    flat: list[Expression] = []
     for item in items:
-        for part in item.items if type(item) is Sequence else (item,):
-            text = part if type(part) is str else part.text if type(part) is Literal else None
+        for part in item.items if isinstance(item, Sequence) else (item,):
+            text = part if isinstance(part, str) else part.text if isinstance(part, Literal) else None
             if text is None:
+                assert not isinstance(part, str)
                 flat.append(part)
-            elif flat and type(flat[-1]) is str:
-                flat[-1] += text
-            elif text:
-                flat.append(text)
-    made = tuple([Literal(part) if type(part) is str else part for part in flat])
-    return made[0] if len(made) == 1 else Sequence(made) if made else EMPTY
+            elif flat and isinstance(before := flat[-1], Literal):
+                flat[-1] = Literal(before.text + text)
+            elif text or not isinstance(part, str):
+                flat.append(Literal(text))
+    return flat[0] if len(flat) == 1 else Sequence(tuple(flat)) if flat else EMPTY
 
 
 def choice(*options: "Expression | str") -> Expression:

@@ -22,12 +22,11 @@ def to_gbnf(grammar: Grammar) -> str:
 
 
 def _write(expression: Expression) -> str:
-    kind = type(expression)
-    if kind is Ref:
+    if isinstance(expression, Ref):
         return expression.name
-    if kind is Literal:
+    if isinstance(expression, Literal):
         return f'"{expression.text.translate(_ESCAPES)}"'
-    if kind is Choice:
+    if isinstance(expression, Choice):
         options = [_write(o) for o in expression.options if o != EMPTY]
         return f"({' | '.join(options)})" + ("?" if len(options) < len(expression.options) else "")
     return " ".join([_write(item) for item in expression.items]) or '""'

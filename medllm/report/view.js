@@ -17,6 +17,7 @@ document.addEventListener("DOMContentLoaded", () => {
   }
 
   const data = JSON.parse(id("data").textContent);
+  const said = (text) => data.words[text] ?? text; // in the language of the page
   const articles = all(document, "article.note");
   const links = all(id("list"), "a");
   const items = links.map((link) => link.closest("li"));
@@ -251,7 +252,7 @@ document.addEventListener("DOMContentLoaded", () => {
   function card(m) {
     const mention = mentions()[m];
     const badge = mention.assertion && mention.assertion !== "present";
-    const close = el("button", { type: "button", "aria-label": "Let go of this mention", title: "Let go (Esc)" }, "×");
+    const close = el("button", { type: "button", "aria-label": said("Let go of this mention"), title: said("Let go (Esc)") }, "×");
     close.addEventListener("click", letGo);
     const spans = mention.spans.map(([start, end]) => `${start}–${end}`).join(", ");
     const found = el(
@@ -267,12 +268,12 @@ document.addEventListener("DOMContentLoaded", () => {
       el("p", { class: "quote", dir: "auto" }, mention.text),
     );
     if (mention.confidence) {
-      found.append(el("div", { class: "sure" }, el("span", { class: "kind" }, "Confidence"), el("b", {}, mention.confidence)), gauge(mention.confidence));
+      found.append(el("div", { class: "sure" }, el("span", { class: "kind" }, said("Confidence")), el("b", {}, mention.confidence)), gauge(mention.confidence));
     }
     const place = [["line", String(mention.line)], ["characters", spans]];
     if (mention.key !== String(m + 1)) place.push(["id", mention.key]);
-    if (mention.attributes.length) found.append(heading("Attributes", rows(mention.attributes)));
-    if (mention.codes.length) found.append(heading("Codes", rows(mention.codes.map((code) => [code.split(":")[0], code.split(":").slice(1).join(":") || code]))));
+    if (mention.attributes.length) found.append(heading(said("Attributes"), rows(mention.attributes)));
+    if (mention.codes.length) found.append(heading(said("Codes"), rows(mention.codes.map((code) => [code.split(":")[0], code.split(":").slice(1).join(":") || code]))));
     const linked = relationsOf(m);
     if (linked.length) {
       const list = linked.map((r) => {
@@ -280,28 +281,28 @@ document.addEventListener("DOMContentLoaded", () => {
         const way = el("span", { class: "way" }, out ? `→ ${r.label}` : `← ${r.label}`, el("span", { class: "unseen" }, out ? " to" : " from"));
         return el("li", {}, way, goTo(out ? r.tail : r.head), el("span", { class: "num count" }, r.confidence));
       });
-      found.append(heading("Relations", el("ul", {}, list)));
+      found.append(heading(said("Relations"), el("ul", {}, list)));
     }
     if (mention.votes.length) {
-      const head = el("thead", {}, el("tr", {}, ["Reader", "Model", "Placed by", "Score"].map((name) => el("th", { scope: "col", class: name === "Score" ? "num" : null }, name))));
+      const head = el("thead", {}, el("tr", {}, ["Reader", "Model", "Placed by", "Score"].map((name) => el("th", { scope: "col", class: name === "Score" ? "num" : null }, said(name)))));
       const placed = { grammar: "grammar", aligned: "alignment" };
       const body = mention.votes.map(([reader, model, how, score]) => el("tr", {}, el("td", {}, reader), el("td", {}, model), el("td", {}, placed[how] ?? how), el("td", { class: "num" }, score)));
-      found.append(heading("Votes", el("table", { class: "grid" }, head, el("tbody", {}, body))));
+      found.append(heading(said("Votes"), el("table", { class: "grid" }, head, el("tbody", {}, body))));
     }
     for (const reason of mention.reasons ?? []) found.append(why(reason));
-    found.append(heading("Place in the note", rows(place)));
+    found.append(heading(said("Place in the note"), rows(place)));
     return found;
   }
 
   /** The words near a mention, shaded by what they add to its score. */
   function why({ what, method, pieces }) {
     const shown = pieces.map(([piece, value, shade]) => (value ? el("span", { class: shade ? `why ${shade > 0 ? "for" : "against"}${Math.abs(shade)}` : "why", title: value }, piece) : piece));
-    return heading(`Why ${what}: ${method}`, el("p", { class: "reason", dir: "auto" }, shown));
+    return heading(`${said("Why")} ${what}: ${method}`, el("p", { class: "reason", dir: "auto" }, shown));
   }
 
   /** The note's mentions by label, while none is in hand. */
   function outline() {
-    const found = el("div", {}, el("h2", {}, "In this note"));
+    const found = el("div", {}, el("h2", {}, said("In this note")));
     data.labels.forEach((label, l) => {
       const shown = mentions().map((_, m) => m).filter((m) => mentions()[m].label === l && visible(mark(m)));
       if (!shown.length) return;
@@ -312,7 +313,7 @@ document.addEventListener("DOMContentLoaded", () => {
       });
       found.append(el("section", {}, el("h3", { class: "brief" }, el("span", { class: `swatch l${l}` }, label), el("span", { class: "count" }, String(shown.length))), el("ul", {}, list)));
     });
-    if (found.children.length === 1) found.append(el("p", { class: "hint" }, "No mentions to show."));
+    if (found.children.length === 1) found.append(el("p", { class: "hint" }, said("No mentions to show.")));
     return found;
   }
 
@@ -459,7 +460,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const boxes = all(group, "input:not([value^=t-])");
     if (boxes.length < 2) continue;
     for (const box of boxes) {
-      const only = el("button", { type: "button", class: "only", "aria-label": `Show only ${box.closest("label").textContent}, or all again` }, "only");
+      const only = el("button", { type: "button", class: "only", "aria-label": `Show only ${box.closest("label").textContent}, or all again` }, said("only"));
       only.addEventListener("click", () => {
         const alone = boxes.every((other) => other.checked === (other === box));
         boxes.forEach((other) => (other.checked = alone || other === box));

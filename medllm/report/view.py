@@ -4,6 +4,7 @@ The file loads nothing and allows nothing: its policy admits only the style and 
 text is made here and needs no script; the script adds selection, search and keys.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medllm.document import Extraction
+from medllm.messages import language, translated
 from medllm.report.audit import Audit
 from medllm.report.highlight import showable
 from medllm.report.page import LedgerRow, Legend, NotePage, facts, flatten, probability
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 _HERE = Path(__file__).parent
+VOTE_COLUMNS = ("Reader", "Model", "Placed by", "Score")
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ def render(run: ViewData) -> str:
     script = _source("view.js")
     page = _template().render(
         title=run.title,
+        language=language(),
         policy=content_policy(style, script),
         style=style,
         script=script,
@@ -67,7 +71,13 @@ def render(run: ViewData) -> str:
         mentions=sum(len(note.entities) for note in notes),
         relations=sum(len(note.relations) for note in notes),
         most=max((len(note.entities) for note in notes), default=0) or 1,
-        data=embed_json({"labels": [c.name for c in legend.labels], "notes": [note.data() for note in notes]}),
+        data=embed_json(
+            {
+                "labels": [c.name for c in legend.labels],
+                "notes": [note.data() for note in notes],
+                "words": {text: said for text in _words() if (said := translated(text)) != text},
+            }
+        ),
     )
     return showable(page)
 
@@ -88,6 +98,13 @@ def write_view(
 
 
 @cache
+def _words() -> tuple[str, ...]:
+    """What the script says: the texts that stand in ``said("…")``, and the heads of its table."""
+    found = re.findall(r'said\("([^"]+)"\)', _source("view.js"))
+    return (*dict.fromkeys(found), *VOTE_COLUMNS)
+
+
+@cache
 def _source(name: str) -> str:
     return (_HERE / name).read_text(encoding="utf-8")
 
@@ -100,4 +117,5 @@ def _template() -> "Template":
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["probability"] = probability
+    environment.globals["_"] = translated
     return environment.get_template("view.html.j2")

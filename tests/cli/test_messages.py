@@ -1,4 +1,4 @@
-"""Messages in Chinese: none of the command line's is without a translation, and the catalogue is compiled from its source."""
+"""Messages in Chinese: none of the command line's or of the view's is without a translation; the catalogue is compiled from its source."""
 
 import ast
 import os
@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 import medllm
+from medllm.document import Extraction, Note
 from medllm.messages import FOLDER
+from medllm.report.view import ViewData, _words, render
+from medllm.schema import Schema
 
 PACKAGE = Path(medllm.__file__).parent
 MODULES = sorted((PACKAGE / "cli").glob("*.py"))
@@ -35,10 +38,11 @@ def said() -> set[str]:
                 found |= {text.value for text in texts if isinstance(text, ast.Constant) and isinstance(text.value, str)}
             if isinstance(node, ast.FunctionDef) and any(isinstance(a.annotation, ast.Subscript) for a in node.args.args):
                 found |= {ast.get_docstring(node) or ""}
-    return found - {""}
+    page = (PACKAGE / "report" / "view.html.j2").read_text("utf-8")
+    return (found | set(re.findall(r'\b_\("([^"]+)"\)', page)) | set(_words())) - {""}
 
 
-def test_every_message_of_the_command_line_has_a_translation() -> None:
+def test_every_message_has_a_translation() -> None:
     chinese = catalogue()
     assert len(said()) > 100
     assert {text for text in said() if chinese.gettext(text) == text} == set()
@@ -77,3 +81,16 @@ def test_help_and_errors_in_chinese() -> None:
 def test_other_languages_fall_back_to_english() -> None:
     told = medllm_says("view", "--help", lang="xx")
     assert "Open it in the browser" in told.stdout
+
+
+def test_the_view_in_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = ViewData("t", Schema.load("clinical-zh"), [Extraction(note=Note(id="n", text="头痛。"))])
+    english = render(run)
+    monkeypatch.setenv("MEDLLM_LANG", "zh")
+    chinese = render(run)
+    assert '<html lang="en">' in english
+    assert '<html lang="zh">' in chinese
+    assert "在本份病历中查找" in chinese
+    assert "Find in this note" not in chinese.replace('"Find in this note":', "")
+    text = re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", " ", chinese, flags=re.DOTALL)
+    assert set(re.findall(r"[A-Za-z]{4,}", text)) <= {"Enter", "Shift", "schema", "clinical"} | set(Schema.load("clinical-zh").labels)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from medllm import Extractor
 from medllm.document import Entity, Modifier, Note, Relation
-from medllm.errors import ModelError, SchemaError
+from medllm.errors import ModelError, SchemaError, UsageError
 from medllm.schema import Schema
 from medllm.taggers.loading import load_tagger
 from medllm.taggers.pointer_prompts import PointerPrompts
@@ -184,6 +184,12 @@ def test_through_the_extractor(folder: Path) -> None:
         found = extractor.extract("无肺炎，胸痛。\n咳")
     assert [(e.label, e.text) for e in found.entities] == [("part", "肺"), ("病", "肺炎"), ("part", "胸"), ("病", "胸痛")]
     assert not found.ledger
+
+
+def test_it_is_no_language_model() -> None:
+    with pytest.raises(UsageError) as caught:
+        Extractor("clinical-zh", model="uie")
+    assert "--tagger uie" in caught.value.hint
 
 
 @pytest.mark.model
