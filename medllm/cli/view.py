@@ -8,7 +8,13 @@ import typer
 
 def view(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A run directory.")],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="The file to write; OUT/view.html otherwise.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The file to write; OUT/view.html or OUT/PICTURE.html otherwise.")
+    ] = None,
+    picture: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="drug-events, eligibility or timeline instead of the notes; auto: the one of the run's schema."),
+    ] = None,
     browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
     """Write one self-contained HTML file that shows the notes with what was found in them. It holds patients' data."""
@@ -18,14 +24,21 @@ def view(
     from medllm.runs.directory import read_run
 
     run = read_run(out)
-    path = write_view(
-        run.extractions,
-        schema=run.schema,
-        title=f"medllm: {out.name}",
-        run_info=run.summary,
-        ledger=run.ledger,
-        out=output or out / "view.html",
-    )
+    title = f"medllm: {out.name}"
+    if picture is not None:
+        from medllm.report.cases import picture_of, write_picture
+
+        name = picture_of(run.schema) if picture == "auto" else picture
+        path = write_picture(name, run.extractions, title=title, out=output or out / f"{name}.html")
+    else:
+        path = write_view(
+            run.extractions,
+            schema=run.schema,
+            title=title,
+            run_info=run.summary,
+            ledger=run.ledger,
+            out=output or out / "view.html",
+        )
     typer.echo(str(path))
     if browser:
         webbrowser.open(path.resolve().as_uri())
