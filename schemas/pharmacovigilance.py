@@ -80,10 +80,10 @@ schema = Schema(
     relations=[DrugModifier, EffectModifier, Causes, GivenFor],
     description="Drugs, the harm they did or may have done, and what they were given for.",
     examples=[
-        """A 61-year-old man with [history|gout] received [route <hasAttr#1|intravenous] [drug <causes#2 <given_for#3 #1|ceftriaxone] \
-[dosage <hasAttr#1|2 g] for [indication #3|pneumonia].
-[onset <hasAttr#2|Twenty minutes later] he developed [effect #2|a generalized rash].
-[effect causality=suspected #4|Renal failure] on day 4 may have been due to [drug <causes#4|vancomycin].
-There was no [effect causality=denied #5|hearing loss] with [drug <causes#5|gentamicin]. He lives alone.""",
+        """A 61-year-old man with [history|gout] received [route <hasAttr#1|intravenous] [drug #1|ceftriaxone] [dosage <hasAttr#1|2 g] \
+for [indication <given_for#1|pneumonia].
+[onset <hasAttr#2|Twenty minutes later] he developed [effect <causes#1 #2|a generalized rash].
+[effect <causes#3 causality=suspected|Renal failure] on day 4 may have been due to [drug #3|vancomycin].
+There was no [effect <causes#4 causality=denied|hearing loss] with [drug #4|gentamicin]. He lives alone.""",
     ],
 )

@@ -8,7 +8,13 @@ import typer
 
 def view(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A run directory.")],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="The file to write; OUT/view.html otherwise.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The file to write; OUT/view.html or OUT/PICTURE.html otherwise.")
+    ] = None,
+    picture: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="drug-events, eligibility or timeline instead of the notes; auto: the one of the run's schema."),
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show what each mention of the tagger rests on: its words left out, one by one.")
     ] = False,
@@ -25,21 +31,28 @@ def view(
     from medllm.runs.directory import read_run
 
     run = read_run(out)
-    reasons = {}
-    if explain:
-        from medllm.runs.explaining import explain_run
+    title = f"medllm: {out.name}"
+    if picture is not None:
+        from medllm.report.cases import picture_of, write_picture
 
-        reasons = explain_run(run, tagger, tagger_relations)
-    path = write_view(
-        run.extractions,
-        schema=run.schema,
-        title=f"medllm: {out.name}",
-        run_info=run.summary,
-        ledger=run.ledger,
-        out=output or out / "view.html",
-        audit=run.manifest,
-        reasons=reasons,
-    )
+        name = picture_of(run.schema) if picture == "auto" else picture
+        path = write_picture(name, run.extractions, title=title, out=output or out / f"{name}.html")
+    else:
+        reasons = {}
+        if explain:
+            from medllm.runs.explaining import explain_run
+
+            reasons = explain_run(run, tagger, tagger_relations)
+        path = write_view(
+            run.extractions,
+            schema=run.schema,
+            title=title,
+            run_info=run.summary,
+            ledger=run.ledger,
+            out=output or out / "view.html",
+            audit=run.manifest,
+            reasons=reasons,
+        )
     typer.echo(str(path))
     if browser:
         webbrowser.open(path.resolve().as_uri())
