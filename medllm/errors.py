@@ -9,6 +9,7 @@
     ├── SchemaError    a schema pack that cannot be used
     ├── PromptError    a template that cannot be rendered
     ├── EngineError    a language-model engine that cannot answer
+    ├── ServerLostError  a server that has gone away: a run stops, and can be taken up again
     ├── ModelError     a model that cannot be found, fetched or verified
     └── RunError       a run directory that cannot be used
 
@@ -60,6 +61,10 @@ class EngineError(MedllmError):
     def __init__(self, message: str, *, hint: str = "", retryable: bool = False) -> None:
         super().__init__(message, hint=hint)
         self.retryable = retryable
+
+
+class ServerLostError(MedllmError):
+    """A server that answered and does so no more. Unlike an EngineError it stops a run: no further note could be read."""
 
 
 class ModelError(MedllmError):

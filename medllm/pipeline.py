@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from medllm.aligner import align
 from medllm.background import BackgroundLoop
+from medllm.deid.deidentifier import OFF, Deidentifier
+from medllm.deid.replaced import ReplacedNote
 from medllm.document import Entity, Extraction, LedgerEntry, Note, Relation, Vote
 from medllm.engines import EngineOptions, create_engine, create_later
 from medllm.engines.base import Completion, Engine, Request, Usage
@@ -20,13 +22,19 @@ from medllm.prompting.questions import Question, Questions
 from medllm.prompting.render import Prompts
 from medllm.rules.voice import assert_by_rules
 from medllm.schema import Schema
+from medllm.taggers.loading import find_reader
+from medllm.taggers.pointer_reader import PointerReader
+from medllm.taggers.pointers import PointerTagger
 from medllm.taggers.reader import TAGGER, TaggerReader
 from medllm.taggers.relations import RelationClassifier
-from medllm.taggers.sources import DEFAULT_TAGGER, model_folder
+from medllm.taggers.sources import model_folder
 from medllm.taggers.tagger import Tagger
 from medllm.text.chunks import Chunk, split_chunks
 from medllm.text.language import language_of
 from medllm.text.lines import Line
+
+if TYPE_CHECKING:
+    from medllm.linking import Linkers
 
 LLM = "llm"
 RULES = "rules"
@@ -66,11 +74,13 @@ class Reading:
     def accounted_for(self) -> bool:
         """True if, for each reader, the characters read and those in the ledger add up to the note."""
         total = len(self.extraction.note.text)
-        unread = dict.fromkeys(self.read, 0)
-        for entry in self.extraction.ledger:
-            if entry.reason in UNREAD and entry.reader in unread:  # others were asked about mentions, not about all of the note
-                unread[entry.reader] += (total if entry.end is None else entry.end) - (entry.start or 0)
-        return all(self.read[reader] + unread[reader] == total for reader in self.read)
+        return all(read + self.unread(reader) == total for reader, read in self.read.items())
+
+    def unread(self, reader: str) -> int:
+        """How many characters of the note the ledger says that a reader did not read."""
+        total = len(self.extraction.note.text)
+        entries = (e for e in self.extraction.ledger if e.reason in UNREAD and e.reader == reader)
+        return sum((total if e.end is None else e.end) - (e.start or 0) for e in entries)
 
 
 UNREAD = frozenset({"output-limit", "unanswered", "context", "engine-error"})
@@ -80,15 +90,19 @@ UNREAD = frozenset({"output-limit", "unanswered", "context", "engine-error"})
 class Extractor:
     """Reads notes into typed, grounded extractions.
 
-    ``schema`` is a pack's name, a ``.py`` file or a ``Schema``; ``engine`` a name (``auto``, ``embedded``, ``transformers``,
-    ``replay``) or an engine. ``readers`` is ``llm``, the prompted language model; ``tagger``, which needs no engine; or ``auto``: the
-    tagger where it knows all that the schema asks for and the note's language, the language model elsewhere, and wherever an engine or
-    a model is named. ``tagger`` is a tagger's name, its folder, or a token classifier of the model hub; ``tagger_labels`` maps its labels
+    ``schema`` is a pack's name, a ``.py`` file or a ``Schema``; ``engine`` a name (``auto``, ``vllm``, ``vllm-offline``,
+    ``embedded``, ``transformers``, ``replay``) or an engine. ``readers`` is ``llm``, the prompted language model; ``tagger``, which
+    needs no engine; or ``auto``: the tagger where it knows all that the schema asks for and the note's language, the language model
+    elsewhere, and wherever an engine, a model or a server is named. ``tagger`` is a tagger's name, its folder, or a token classifier of
+    the model hub (else ``clinical-en``, for Chinese schemas ``uie-nano``); ``tagger_labels`` maps its labels, or what UIE is asked for,
     to the schema's; ``tagger_relations`` is the folder of a relation classifier, in whose place rules attach modifiers otherwise.
     ``language`` is that of the prompts; without it each note is asked in its own. ``assertion`` says whose answer is taken (``rules``
-    or ``llm``). Made once, used for many notes; ``close`` it, or use it as a context manager.
+    or ``llm``). ``deid`` replaces what identifies a patient before the engine sees a note (``mask``, ``surrogate`` or a
+    ``Deidentifier``); extractions are of the original note all the same. ``linker`` gives mentions codes. Made once, used for many
+    notes; ``close`` it, or use it as a context manager.
 
-    Raises SchemaError, ModelError or EngineError if it cannot be set up. What cannot be read later is in the ledger instead.
+    Raises SchemaError, ModelError or EngineError if it cannot be set up. What cannot be read later is in the ledger instead, but for a
+    server that has gone away: ServerLostError then stops the reading.
     """
 
     def __init__(
@@ -106,8 +120,10 @@ class Extractor:
         chunk_tokens: int = CHUNK_TOKENS,
         options: EngineOptions | None = None,
         readers: str = AUTO,
-        tagger: str | Path | Tagger | None = None,
+        tagger: str | Path | Tagger | PointerTagger | None = None,
         tagger_labels: Mapping[str, str] | None = None,
+        deid: str | Deidentifier = OFF,
+        linker: "Linkers | None" = None,
         tagger_relations: str | Path | RelationClassifier | None = None,
     ) -> None:
         if readers not in READERS:
@@ -130,13 +146,20 @@ class Extractor:
         self.assertion = assertion
         self.chunk_tokens = chunk_tokens
         options = options or EngineOptions()
-        named = model is not None or engine != AUTO
-        self.tagger: TaggerReader | None = None
+        named = model is not None or engine != AUTO or options.base_url is not None
+        self.tagger: TaggerReader | PointerReader | None = None
         if readers == TAGGER or (readers == AUTO and not named):
-            loaded = tagger if isinstance(tagger, Tagger) else _load_tagger(tagger, options)
-            make = TaggerReader.if_it_knows_all if readers == AUTO else TaggerReader
-            classifier = _load_relations(tagger_relations, options) if tagger_relations is not None else None
-            self.tagger = make(loaded, self.schema, labels=tagger_labels, relations=relations, classifier=classifier)
+            self.tagger = find_reader(
+                tagger,
+                self.schema,
+                if_it_knows_all=readers == AUTO,
+                labels=tagger_labels,
+                relations=relations,
+                classifier=_load_relations(tagger_relations, options) if tagger_relations is not None else None,
+                device=options.device,
+                threads=options.threads,
+                progress=options.progress,
+            )
         self.readers = TAGGER if readers == TAGGER else LLM if self.tagger is None else AUTO
         self.engine: Engine
         if self.readers == TAGGER:
@@ -145,6 +168,8 @@ class Extractor:
             self.engine = create_later(options)
         else:
             self.engine = create_engine(engine, model, options) if isinstance(engine, str) else engine
+        self.deid = None if deid == OFF else Deidentifier(deid) if isinstance(deid, str) else deid
+        self.linker = linker
         self._loop = BackgroundLoop()
 
     def questions_for(self, note: Note) -> Questions:
@@ -158,11 +183,20 @@ class Extractor:
         return await self._read(note, self._turns())
 
     async def _read(self, note: Note, turns: asyncio.Semaphore) -> Reading:
+        reading = await self._read_unlinked(note, turns)
+        if self.linker is None:
+            return reading
+        return replace(reading, extraction=await asyncio.to_thread(self.linker.link, reading.extraction))
+
+    async def _read_unlinked(self, note: Note, turns: asyncio.Semaphore) -> Reading:
         if self.tagger is not None and (self.readers == TAGGER or self.tagger.reads(language_of(note.text))):
             return await self._read_tagged(note, self.tagger)
+        if self.deid is not None:
+            replaced = await asyncio.to_thread(self.deid.replace, note)
+            return _of_original(replaced, await self._read_prompted(replaced.note, turns))
         return await self._read_prompted(note, turns)
 
-    async def _read_tagged(self, note: Note, tagger: TaggerReader) -> Reading:
+    async def _read_tagged(self, note: Note, tagger: TaggerReader | PointerReader) -> Reading:
         entities, relations = await asyncio.to_thread(tagger.read, note)
         return Reading(Extraction(note=note, entities=entities, relations=relations), read={TAGGER: len(note.text)})
 
@@ -274,8 +308,14 @@ class Extractor:
             needed = 32 + pieces
             if room < needed:
                 return None, _Found(ledger=[_entry(note, chunk, "context", f"{prompt_tokens} prompt tokens", task=task)])
-            constraint = question.constraint if self.engine.constrained else None
-            request = Request(question.messages, constraint, min(room, 64 + ANSWER_ROOM * pieces), logprobs=True)
+            free = not self.engine.constrained
+            request = Request(
+                question.messages,
+                None if free else question.constraint,
+                min(room, 64 + ANSWER_ROOM * pieces),
+                logprobs=True,
+                json_schema=question.json_schema() if free and (task != "entities" or self.layout.name == "lines") else None,
+            )
             completion = await self.engine.complete(request)
         except EngineError as error:
             return None, _Found(ledger=[_entry(note, chunk, "engine-error", str(error), task=task)])
@@ -414,14 +454,21 @@ class _Found:
         return any(e.reason == "engine-error" for e in self.ledger)
 
 
+def _of_original(replaced: ReplacedNote, reading: Reading) -> Reading:
+    """A reading of a de-identified note as one of the original: what was replaced counts with its own characters."""
+    back = replaced.original_offset
+    extraction = replaced.original_extraction(reading.extraction)
+    requests = tuple(replace(r, start=back(r.start), end=back(r.end)) for r in reading.requests)
+    missing = {reader: len(replaced.note.text) - read - reading.unread(reader) for reader, read in reading.read.items()}
+    moved = Reading(extraction, requests)
+    read = {reader: len(replaced.original.text) - moved.unread(reader) - missing[reader] for reader in reading.read}
+    return replace(moved, read=read)
+
+
 def _load_relations(classifier: str | Path | RelationClassifier, options: EngineOptions) -> RelationClassifier:
     if isinstance(classifier, RelationClassifier):
         return classifier
     return RelationClassifier.load(model_folder(classifier), threads=options.threads)
-
-
-def _load_tagger(tagger: str | Path | None, options: EngineOptions) -> Tagger:
-    return Tagger.load(model_folder(tagger or DEFAULT_TAGGER), device=options.device, threads=options.threads)
 
 
 def as_note(note: str | Note, number: int = 1) -> Note:

@@ -102,7 +102,15 @@ def test_an_unknown_label_is_an_error_that_names_the_known_ones() -> None:
 
 
 def test_shipped_packs_load_by_either_spelling() -> None:
-    assert shipped_packs() == ("clinical", "clinical-zh", "i2b2-2010", "n2c2-2018")
+    assert shipped_packs() == (
+        "case-report",
+        "clinical",
+        "clinical-zh",
+        "i2b2-2010",
+        "n2c2-2018",
+        "pharmacovigilance",
+        "trial-eligibility",
+    )
     assert Schema.load("clinical") is clinical.schema
     assert Schema.load("i2b2-2010") is Schema.load("i2b2_2010") is i2b2_2010.schema
     assert Schema.load(SCHEMA) is SCHEMA

@@ -13,11 +13,15 @@ import os
 import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 SKIPPED = 77
+
+lost: Counter[str] = Counter()
+"""What a system found and could not be kept, and notes that it failed at, by reason."""
 
 
 class Skip(Exception):
@@ -69,7 +73,7 @@ def main(system: str, predict: Predict, packages: Sequence[str], add_options: Ad
     parser.add_argument("output", type=Path)
     add_options(parser)
     options = parser.parse_args()
-    started, notes, found = time.process_time(), 0, 0
+    started, begun, notes, found = time.process_time(), time.perf_counter(), 0, 0
     temporary = options.output.with_suffix(".tmp")
     try:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", newline="\n") as file:
@@ -85,8 +89,9 @@ def main(system: str, predict: Predict, packages: Sequence[str], add_options: Ad
     temporary.replace(options.output)
     given = {k: str(v) for k, v in vars(options).items() if k not in ("folds", "output", "api_key") and v is not None}
     versions = {package: importlib.metadata.version(package) for package in packages} | {"python": sys.version.split()[0]}
-    seconds = round(time.process_time() - started, 1)
-    print(json.dumps({"system": system, "notes": notes, "mentions": found, "cpu_seconds": seconds, "options": given, "versions": versions}))
+    status = {"system": system, "notes": notes, "mentions": found, "cpu_seconds": round(time.process_time() - started, 1)}
+    status |= {"seconds": round(time.perf_counter() - begun, 1), "lost": dict(lost), "options": given, "versions": versions}
+    print(json.dumps(status))
 
 
 def require(package: str, install: str) -> None:

@@ -8,8 +8,9 @@ place in the text (``char_interval`` is None) cannot be scored and are dropped.
 
 import argparse
 from collections.abc import Iterator
+from typing import Any
 
-from adapter import Fold, Found, add_server_options, example_sentences, main, require, server
+from adapter import Fold, Found, add_server_options, example_sentences, lost, main, require, server
 
 
 def predict(fold: Fold, options: argparse.Namespace) -> Iterator[tuple[str, list[Found]]]:
@@ -26,24 +27,33 @@ def predict(fold: Fold, options: argparse.Namespace) -> Iterator[tuple[str, list
         for s in example_sentences(fold, options.examples)
     ]
     for note_id, text in fold.notes:
-        result = lx.extract(
-            text,
-            prompt,
-            examples,
-            config=config,
-            show_progress=False,
-            prompt_validation_level=lx.prompt_validation.PromptValidationLevel.OFF,
-        )
-        yield (
-            note_id,
-            [
-                Found(e.char_interval.start_pos, e.char_interval.end_pos, e.extraction_class)
-                for e in result.extractions or []
-                if e.char_interval is not None
-                and e.extraction_class in fold.guidelines
-                and e.char_interval.start_pos < e.char_interval.end_pos
-            ],
-        )
+        try:
+            result = lx.extract(
+                text,
+                prompt,
+                examples,
+                config=config,
+                show_progress=False,
+                prompt_validation_level=lx.prompt_validation.PromptValidationLevel.OFF,
+            )
+            found = result.extractions or []
+        except Exception as error:  # answers that it cannot parse end its work on the whole note
+            lost[f"notes: {type(error).__name__}"] += 1
+            found = []
+        yield note_id, [Found(e.char_interval.start_pos, e.char_interval.end_pos, e.extraction_class) for e in found if _kept(e, fold)]
+
+
+def _kept(extraction: Any, fold: Fold) -> bool:
+    place = extraction.char_interval
+    if extraction.extraction_class not in fold.guidelines:
+        lost["another label"] += 1
+    elif place is None or place.start_pos is None:
+        lost["not placed in the text"] += 1
+    elif place.start_pos >= place.end_pos:
+        lost["empty"] += 1
+    else:
+        return True
+    return False
 
 
 if __name__ == "__main__":

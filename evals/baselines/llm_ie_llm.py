@@ -10,7 +10,7 @@ import json
 import warnings
 from collections.abc import Iterator
 
-from adapter import Fold, Found, Sentence, add_server_options, example_sentences, main, require, server
+from adapter import Fold, Found, Sentence, add_server_options, example_sentences, lost, main, require, server
 
 PROMPT = """### Task description
 This is a named entity recognition task. Given a sentence from a medical note, annotate every {labels}.
@@ -48,11 +48,14 @@ def predict(fold: Fold, options: argparse.Namespace) -> Iterator[tuple[str, list
     engine = VLLMInferenceEngine(model, key, base_url, BasicLLMConfig(max_new_tokens=1024, temperature=0.0))
     extractor = SentenceFrameExtractor(engine, prompt_of(fold, options.examples), context_sentences=2)
     for note_id, text in fold.notes:
-        frames = extractor.extract_frames(text, concurrent=True, concurrent_batch_size=16)
-        yield (
-            note_id,
-            [Found(f.start, f.end, label) for f in frames if (label := f.attr.get("entity_type")) in fold.guidelines and f.start < f.end],
-        )
+        try:
+            frames = extractor.extract_frames(text, concurrent=True, concurrent_batch_size=16)
+        except Exception as error:  # answers that it cannot parse end its work on the whole note
+            lost[f"notes: {type(error).__name__}"] += 1
+            frames = []
+        kept = [Found(f.start, f.end, label) for f in frames if (label := f.attr.get("entity_type")) in fold.guidelines and f.start < f.end]
+        lost["another label, or empty"] += len(frames) - len(kept)
+        yield note_id, kept
 
 
 def prompt_of(fold: Fold, examples: int) -> str:

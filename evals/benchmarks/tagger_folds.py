@@ -30,7 +30,7 @@ from medllm.training.tagger.data import TrainingNote, folds, overlapping
 MAIN = ("problem", "test", "treatment", "drug")
 CORPORA: dict[str, dict[str, Any]] = {
     "kiwi": {"train": "brat:kiwi-mtsamples/train", "schema": "clinical", "labels": MAIN, "folds": 5},
-    "bc5cdr": {"train": "pubtator:bc5cdr/train", "dev": "pubtator:bc5cdr/dev"},
+    "bc5cdr": {"train": "pubtator:bc5cdr/train.PubTator.txt", "dev": "pubtator:bc5cdr/dev.PubTator.txt"},
     "ncbi-disease": {"train": "brat:ncbi-disease/train", "dev": "brat:ncbi-disease/dev"},
     "maccrobat": {"train": "brat:maccrobat/train", "folds": 5},
     "cehrner": {"train": "cehrner:cehrner/train.json", "dev": "cehrner:cehrner/dev.json"},

@@ -61,7 +61,7 @@ def main() -> None:
     systems: dict[str, Callable[[], object]] = {}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        network = TaggerNetwork(load_encoder(options.encoder), config.outputs, case=True)
+        network = TaggerNetwork(load_encoder(options.encoder), config.outputs)
         export(Fitted(network, config, UnitTokenizer.load(options.encoder, breaks=True), Losses(), ()), Path(folder))
         tagger = Tagger.load(Path(folder))
         names = {i: f"{kind}-{label}" if label else kind for i, (kind, label) in enumerate(tags.tags)}

@@ -5,6 +5,7 @@ import sys
 import typer
 
 from medllm.errors import MedllmError
+from medllm.messages import translate_help, translated
 
 app = typer.Typer(
     name="medllm",
@@ -53,9 +54,11 @@ def main() -> None:
     Typer itself ends with 130 on an interrupt, and with 1 where nobody reads standard output any more.
     """
     try:
-        app()
+        command = typer.main.get_command(app)
+        translate_help(command)
+        command()
     except MedllmError as error:
-        typer.secho(f"error: {error}", err=True, fg="red", bold=True)
+        typer.secho(f"{translated('error')}: {error}", err=True, fg="red", bold=True)
         if error.hint:
-            typer.echo(f"hint: {error.hint}", err=True)
+            typer.echo(f"{translated('hint')}: {error.hint}", err=True)
         sys.exit(error.exit_code)

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from medllm.messages import translated as _
+
 _SHOWN = 20
 
 
@@ -26,14 +28,15 @@ def convert(
     for problem in result.problems[:_SHOWN]:
         typer.echo(str(problem), err=True)
     if result.faults:
-        typer.echo(f"{result.faults} problems in the source", err=True)
+        typer.echo(_("{faults} problems in the source").format(faults=result.faults), err=True)
     name = target.partition(":")[0]
     for what, count in sorted(result.lost.items()):
-        typer.echo(f"{name} cannot hold {what}: {count}", err=True)
+        typer.echo(_("{name} cannot hold {what}: {count}").format(name=name, what=what, count=count), err=True)
     if result.left_out:
-        typer.echo(f"{name} cannot hold these mentions as they are, left out: {result.left_out}", err=True)
+        typer.echo(_("{name} cannot hold these mentions as they are, left out: {count}").format(name=name, count=result.left_out), err=True)
     if not result.told:
-        typer.echo(f"{name} does not say what it can hold", err=True)
-    typer.echo(f"{result.notes} notes, {result.mentions} mentions, {result.relations} relations: {target}", err=True)
+        typer.echo(_("{name} does not say what it can hold").format(name=name), err=True)
+    said = _("{notes} notes, {mentions} mentions, {relations} relations: {target}")
+    typer.echo(said.format(notes=result.notes, mentions=result.mentions, relations=result.relations, target=target), err=True)
     if strict and not result.whole:
         raise typer.Exit(3)

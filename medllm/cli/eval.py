@@ -50,9 +50,14 @@ def evaluate(
     tagger_labels: Annotated[
         str | None, typer.Option(metavar="THEIRS=OURS,...", help="The tagger's labels in the schema's.", rich_help_panel=_MODEL)
     ] = None,
-    engine: Annotated[str | None, typer.Option(help="auto, embedded, transformers or replay.", rich_help_panel=_MODEL)] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="auto, vllm, vllm-offline, embedded, transformers, replay.", rich_help_panel=_MODEL)
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="A model's name (see `medllm models list`), a file or a hub name.", rich_help_panel=_MODEL)
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="A server, vLLM's or another of the OpenAI protocol.", rich_help_panel=_MODEL)
     ] = None,
     context: Annotated[int | None, typer.Option(min=256, help="Tokens of one prompt with its answer.", rich_help_panel=_MODEL)] = None,
     parallel: Annotated[int | None, typer.Option(min=1, help="Prompts at a time.", rich_help_panel=_MODEL)] = None,
@@ -99,7 +104,8 @@ def evaluate(
     other = None if versus is None else Location.parse(versus)
     second = None if other is None else (other.path.name, read_extractions(other, found.path)[0])
     with download_progress() as progress:
-        extractor = extractor_of(chosen, pack, EngineOptions(context, parallel, threads, device, progress=progress), prompts)
+        engine_options = EngineOptions(context, parallel, threads, device, progress=progress, base_url=base_url)
+        extractor = extractor_of(chosen, pack, engine_options, prompts)
     with extractor:
         done = _run(chosen, found, extractor, out, {"options": options, "fresh": fresh, "versus": second})
     _tell(done, found, out)

@@ -7,14 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medllm.cli.progress import download_progress, run_line, run_progress
+from medllm.messages import translated as _
 
 if TYPE_CHECKING:
     from medllm.document import Note
     from medllm.formats.inputs import Unreadable
+    from medllm.linking import Linkers
     from medllm.pipeline import Extractor
     from medllm.runs.run import RunResult
+    from medllm.weights import Progress
 
-_INPUT, _READING, _MODEL, _TAGGER = "Input", "Reading", "Model", "Tagger"
+_INPUT, _READING, _MODEL, _TAGGER, _PRIVACY = "Input", "Reading", "Model", "Tagger", "Privacy"
+_IDENTIFIABLE = (
+    "warning: the notes go to a server with all that identifies the patients in them; --deid surrogate or --deid mask replaces it, and "
+    "--deid off says that they may go as they are"
+)
 
 
 def extract(
@@ -34,7 +41,7 @@ def extract(
         str,
         typer.Option(
             help="llm: a prompted language model. tagger: a fine-tuned encoder, in less than a second a note. auto: the tagger where it "
-            "knows the schema and the note's language, the model elsewhere and wherever --engine or --model is given."
+            "knows the schema and the note's language, the model elsewhere and wherever --engine, --model or --base-url is given."
         ),
     ] = "auto",
     format_: Annotated[str, typer.Option("--format", help="Formats to write beside JSON lines, separated by commas.")] = "jsonl",
@@ -57,14 +64,30 @@ def extract(
     id_column: Annotated[str | None, typer.Option(help="The column of a table that holds the note's id.", rich_help_panel=_INPUT)] = None,
     encoding: Annotated[str, typer.Option(help="The encoding of text files.", rich_help_panel=_INPUT)] = "utf-8",
     max_note_chars: Annotated[int, typer.Option(min=1, help="Longer notes go to the ledger.", rich_help_panel=_INPUT)] = 2_000_000,
-    engine: Annotated[str, typer.Option(help="auto, embedded, transformers or replay.", rich_help_panel=_MODEL)] = "auto",
+    engine: Annotated[str, typer.Option(help="auto, vllm, vllm-offline, embedded, transformers, replay.", rich_help_panel=_MODEL)] = "auto",
     model: Annotated[
         str | None, typer.Option(help="A model's name (see `medllm models list`), a file or a hub name.", rich_help_panel=_MODEL)
+    ] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="A server, vLLM's or another of the OpenAI protocol (or in MEDLLM_BASE_URL); its key in MEDLLM_API_KEY.",
+            rich_help_panel=_MODEL,
+        ),
     ] = None,
     context: Annotated[int | None, typer.Option(min=256, help="Tokens of one prompt with its answer.", rich_help_panel=_MODEL)] = None,
     parallel: Annotated[int | None, typer.Option(min=1, help="Prompts at a time.", rich_help_panel=_MODEL)] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the embedded engine.", rich_help_panel=_MODEL)] = None,
     device: Annotated[str | None, typer.Option(help="Device of the transformers engine.", rich_help_panel=_MODEL)] = None,
+    ca_file: Annotated[Path | None, typer.Option(help="Certificates to trust a server by (PEM).", rich_help_panel=_MODEL)] = None,
+    client_certificate: Annotated[
+        Path | None, typer.Option(help="Certificate and key to show to a server (PEM).", rich_help_panel=_MODEL)
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for one answer of a server.", rich_help_panel=_MODEL)] = 600,
+    reasoning_tokens: Annotated[
+        int, typer.Option(min=0, help="Tokens in which a reasoning model on a server may think before an answer.", rich_help_panel=_MODEL)
+    ] = 0,
     record: Annotated[Path | None, typer.Option(help="Record the completions here, for --engine replay.", rich_help_panel=_MODEL)] = None,
     tagger: Annotated[
         str | None, typer.Option(help="A tagger: its folder, or a hub name; the shipped one otherwise.", rich_help_panel=_TAGGER)
@@ -72,6 +95,20 @@ def extract(
     tagger_labels: Annotated[
         str | None,
         typer.Option(metavar="THEIRS=OURS,...", help="The tagger's labels in the schema's, where they differ.", rich_help_panel=_TAGGER),
+    ] = None,
+    deid: Annotated[
+        str | None,
+        typer.Option(
+            help="mask or surrogate: what identifies a patient is replaced before a model sees a note; extractions are of the original "
+            "note all the same. off otherwise.",
+            rich_help_panel=_PRIVACY,
+        ),
+    ] = None,
+    deid_ner: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="An installed spaCy pipeline that --deid asks for names and places too.", rich_help_panel=_PRIVACY
+        ),
     ] = None,
     tagger_relations: Annotated[
         str | None,
@@ -87,6 +124,15 @@ def extract(
     prompts: Annotated[
         Path | None, typer.Option(help="A folder of templates that override the shipped ones.", rich_help_panel=_READING)
     ] = None,
+    link: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Terminologies to link mentions to: mesh, hpo, icd10cm, unii, mondo, doid, or your file: umls:, snomed:, rxnorm:, loinc:, "
+            "table:PATH.",
+            rich_help_panel=_READING,
+        ),
+    ] = None,
     language: Annotated[
         str | None, typer.Option(help="Language of the prompts (en, zh); each note's own otherwise.", rich_help_panel=_READING)
     ] = None,
@@ -96,7 +142,8 @@ def extract(
     Exit code 0: everything was read. 1: stopped by an error; what was done is kept. 2: wrong usage. 3: finished, and the ledger is
     not empty. 4: the accounting does not add up. 130: interrupted.
     """
-    from medllm.engines import EngineOptions
+    from medllm.deid.deidentifier import OFF, Deidentifier
+    from medllm.engines import EngineOptions, is_remote
     from medllm.engines.replay import Recorder
     from medllm.errors import UsageError
     from medllm.formats import registry
@@ -113,10 +160,23 @@ def extract(
     items = _items(inputs or [], database, query, text_column, id_column, max_note_chars, encoding)
     if limit is not None:
         items = first_notes(items, limit)
+    if deid_ner is not None and deid in (None, OFF):
+        raise UsageError("--deid-ner says nothing without --deid", hint="give --deid mask or --deid surrogate too")
     if readers == "auto" and (dry_run or record is not None or prompts is not None):
         readers = "llm"
     with download_progress() as progress:
-        options = EngineOptions(context, parallel, threads, device, progress=progress)
+        options = EngineOptions(
+            context,
+            parallel,
+            threads,
+            device,
+            progress=progress,
+            base_url=base_url,
+            ca_file=ca_file,
+            client_certificate=client_certificate,
+            timeout=timeout,
+            reasoning_tokens=reasoning_tokens,
+        )
         extractor = Extractor(
             pack,
             engine=engine,
@@ -132,8 +192,12 @@ def extract(
             readers=readers,
             tagger=tagger,
             tagger_labels=label_pairs(tagger_labels),
+            deid=OFF if deid is None or deid == OFF else Deidentifier(deid, ner=deid_ner),
+            linker=_linker(link, progress),
             tagger_relations=tagger_relations,
         )
+    if deid is None and is_remote(extractor.engine):
+        typer.echo(_IDENTIFIABLE, err=True)
     if extractor.tagger is not None:
         _about_tagger(extractor, dry_run=dry_run, record=record)
     with extractor:
@@ -174,6 +238,14 @@ def _names(given: str) -> list[str]:
     return [name.strip() for name in given.split(",") if name.strip()]
 
 
+def _linker(given: str | None, progress: "Progress") -> "Linkers | None":
+    if given is None:
+        return None
+    from medllm.linking import linkers
+
+    return linkers(_names(given), progress=progress)
+
+
 def label_pairs(given: str | None) -> dict[str, str]:
     """``THEIRS=OURS,...`` as a mapping. Raises UsageError."""
     from medllm.errors import UsageError
@@ -189,8 +261,10 @@ def _about_tagger(extractor: "Extractor", *, dry_run: bool, record: Path | None)
 
     if dry_run or record is not None:
         raise UsageError("a tagger has no prompts", hint="--dry-run and --record are for --readers llm")
+    if extractor.deid is not None:
+        typer.echo("--deid is for the language model; the tagger reads notes as they are, on this machine", err=True)
     if extractor.tagger is not None and extractor.tagger.unread:
-        typer.echo(f"the tagger does not know the schema's {', '.join(extractor.tagger.unread)}", err=True)
+        typer.echo(_("the tagger does not know the schema's {labels}").format(labels=", ".join(extractor.tagger.unread)), err=True)
 
 
 def _run(extractor: "Extractor", items: "Iterable[Note | Unreadable]", out: Path, formats: Sequence[str], fresh: bool) -> None:
@@ -204,14 +278,15 @@ def _run(extractor: "Extractor", items: "Iterable[Note | Unreadable]", out: Path
         with run_progress() as report:
             result = asyncio.run(run(extractor, items, directory, formats=formats, report=report))
     except KeyboardInterrupt:
-        typer.echo("interrupted; the same command goes on where it stopped", err=True)
+        typer.echo(_("interrupted; the same command goes on where it stopped"), err=True)
         raise
     finally:
         directory.close()
     typer.echo(run_line(result.progress), err=True)
     if result.ledger:
-        typer.echo(f"{result.ledger} ledger entries: {out / 'ledger.jsonl'} tells what was not read or not kept, and why", err=True)
-    typer.echo(f"{out / 'extractions.jsonl'}; look at it with: medllm view {out}", err=True)
+        said = _("{count} ledger entries: {file} tells what was not read or not kept, and why")
+        typer.echo(said.format(count=result.ledger, file=out / "ledger.jsonl"), err=True)
+    typer.echo(_("{file}; look at it with: medllm view {out}").format(file=out / "extractions.jsonl", out=out), err=True)
     _exit(result)
 
 
@@ -250,7 +325,7 @@ def _print(extractor: "Extractor", items: "Iterable[Note | Unreadable]") -> None
 
 def _exit(result: "RunResult") -> None:
     if not result.accounted_for:
-        typer.echo("error: the characters read and those in the ledger do not add up; please report it", err=True)
+        typer.echo(_("error: the characters read and those in the ledger do not add up; please report it"), err=True)
     if result.exit_code:
         raise typer.Exit(result.exit_code)
 
@@ -262,6 +337,8 @@ def _show(extractor: "Extractor", items: "Iterable[Note | Unreadable]") -> None:
     note = next((item for item in items if isinstance(item, Note)), None)
     if note is None:
         raise InputError("none of the inputs can be read", hint="run without --dry-run: the ledger tells why")
+    if extractor.deid is not None:
+        note = extractor.deid.replace(note).note
     chunks = extractor.split(note)
     question = extractor.questions_for(note).entities(chunks[0])
     for message in question.messages:

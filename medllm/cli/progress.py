@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from medllm.messages import translated as _
+
 if TYPE_CHECKING:
     from medllm.runs.run import Progress as RunProgress
     from medllm.weights import Progress
@@ -78,11 +80,11 @@ def run_line(progress: "RunProgress") -> str:
     """
     seconds = max(progress.seconds, 1e-9)
     parts = [
-        f"{progress.notes} notes",
-        *([f"{progress.skipped} done before"] if progress.skipped else []),
-        f"{progress.mentions} mentions",
-        *([f"{progress.ledger} ledger entries"] if progress.ledger else []),
-        f"{60 * progress.notes / seconds:.1f} notes/min",
-        f"{progress.usage.completion_tokens / seconds:.0f} tokens/s",
+        _("{count} notes").format(count=progress.notes),
+        *([_("{count} done before").format(count=progress.skipped)] if progress.skipped else []),
+        _("{count} mentions").format(count=progress.mentions),
+        *([_("{count} ledger entries").format(count=progress.ledger)] if progress.ledger else []),
+        _("{count} notes/min").format(count=f"{60 * progress.notes / seconds:.1f}"),
+        _("{count} tokens/s").format(count=f"{progress.usage.completion_tokens / seconds:.0f}"),
     ]
     return ", ".join(parts)

@@ -10,6 +10,7 @@ import typer
 app = typer.Typer(help="Train models on annotated notes.", no_args_is_help=True)
 
 _TRAINING = "Training"
+_FIGURES = ("loss", "eval_precision", "eval_recall", "eval_f1", "perplexity_before", "perplexity_after")
 
 
 @app.callback()
@@ -19,12 +20,19 @@ def _train() -> None:
 
 @app.command("tagger")
 def train_tagger(
-    data: Annotated[
-        list[str],
-        typer.Option("--data", metavar="FORMAT:PATH[@MAP]", help="Annotated notes, in the labels of a label map; may be repeated."),
-    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The tagger's folder; a broken training goes on there.")],
     base: Annotated[str, typer.Option(help="The encoder: a folder, or a name of the model hub.")],
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", metavar="FORMAT:PATH[@MAP]", help="Annotated notes, in the labels of a label map; may be repeated."),
+    ] = None,
+    silver: Annotated[
+        list[str] | None,
+        typer.Option("--silver", metavar="FORMAT:PATH", help="Notes annotated by a reader, such as jsonl:OUT of an extraction."),
+    ] = None,
+    silver_least: Annotated[
+        float, typer.Option(min=0, max=1, help="Confidence from which silver mentions are learnt; less sure stretches are left open.")
+    ] = 0.8,
     schema: Annotated[
         str | None, typer.Option(help="The schema pack whose labels and attributes are learnt; the data's own otherwise.")
     ] = None,
@@ -37,6 +45,17 @@ def train_tagger(
         typer.Option("--auxiliary", metavar="FORMAT:PATH", help="Corpora that teach the encoder first, by labels of their own."),
     ] = None,
     auxiliary_epochs: Annotated[float, typer.Option(help="Epochs over the auxiliary corpora.", rich_help_panel=_TRAINING)] = 2,
+    augment: Annotated[
+        str | None, typer.Option(help="Ways to make more notes of the training notes, separated by commas: mentions, synonyms, …")
+    ] = None,
+    copies: Annotated[int, typer.Option(min=1, help="Changed notes of each note for each way to augment.")] = 1,
+    lexicons: Annotated[
+        str | None, typer.Option(metavar="NAME[:PATH],…", help="Lexicons whose names in the text are features: mesh, hpo, umls:FILE, …")
+    ] = None,
+    pretrain: Annotated[
+        str | None, typer.Option(metavar="NOTES", help="Raw notes that the encoder learns to fill gaps in first (domain adaptation).")
+    ] = None,
+    pretrain_epochs: Annotated[float, typer.Option(help="Epochs over the raw notes.", rich_help_panel=_TRAINING)] = 3,
     name: Annotated[str, typer.Option(help="The tagger's name, in votes and in its card.")] = "tagger",
     licence: Annotated[str, typer.Option(help="The licence of the weights, for the card.")] = "other",
     epochs: Annotated[float, typer.Option(help="Epochs over the data.", rich_help_panel=_TRAINING)] = 10,
@@ -52,6 +71,21 @@ def train_tagger(
     average: Annotated[
         float, typer.Option(min=0, max=0.9999, help="Decay of an average over the weights; 0 for none.", rich_help_panel=_TRAINING)
     ] = 0.0,
+    crf: Annotated[
+        bool, typer.Option("--crf", help="Learn weights of the transitions between tags (a random field).", rich_help_panel=_TRAINING)
+    ] = False,
+    balance: Annotated[
+        bool, typer.Option("--balance", help="Give the tags of rare labels more weight.", rich_help_panel=_TRAINING)
+    ] = False,
+    soft: Annotated[
+        float,
+        typer.Option(
+            "--soft-sharing",
+            min=0,
+            help="Attributes get an encoder held to the first one by this weight; 0: one for all.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = 0.0,
     seed: Annotated[int, typer.Option(help="The seed of everything random.", rich_help_panel=_TRAINING)] = 0,
     device: Annotated[str | None, typer.Option(help="cpu to leave a GPU alone.", rich_help_panel=_TRAINING)] = None,
     quantize: Annotated[bool, typer.Option("--int8/--float32", help="The weights of the graph that inference reads.")] = True,
@@ -65,13 +99,19 @@ def train_tagger(
     except ImportError as error:
         raise UsageError(f"training needs {error.name}, which is not installed", hint="pip install 'medllm[train]'") from None
     job = Job(
-        data=data,
+        data=data or (),
         base=base,
         schema=schema,
-        labels=[each.strip() for each in labels.split(",") if each.strip()] if labels else None,
+        labels=_listed(labels) or None,
         held_out=float(held_out) if held_out.replace(".", "", 1).isdigit() else held_out,
         auxiliary=auxiliary or (),
         auxiliary_epochs=auxiliary_epochs,
+        silver=silver or (),
+        silver_least=silver_least,
+        augment=_listed(augment),
+        copies=copies,
+        pretraining=pretrain,
+        pretraining_epochs=pretrain_epochs,
         name=name,
         licence=licence,
         quantize=quantize,
@@ -86,6 +126,10 @@ def train_tagger(
         lora=lora,
         patience=patience,
         average=average,
+        crf=crf,
+        balance=balance,
+        soft=soft,
+        lexicons=_listed(lexicons),
         seed=seed,
         device=device,
     )
@@ -144,7 +188,7 @@ def train_relations(
         data=data,
         base=base,
         schema=schema,
-        relations=[each.strip() for each in relations.split(",") if each.strip()] if relations else None,
+        relations=_listed(relations) or None,
         held_out=float(held_out) if held_out.replace(".", "", 1).isdigit() else held_out,
         name=name,
         licence=licence,
@@ -171,11 +215,15 @@ def train_relations(
     )
 
 
+def _listed(names: str | None) -> tuple[str, ...]:
+    return tuple(each.strip() for each in (names or "").split(",") if each.strip())
+
+
 def _warn(message: str) -> None:
     typer.echo(f"warning: {message}", err=True)
 
 
 def _report(row: dict[str, float]) -> None:
-    figures = ", ".join(f"{key} {value:.4g}" for key, value in row.items() if key in ("loss", "eval_precision", "eval_recall", "eval_f1"))
+    figures = ", ".join(f"{key} {value:.4g}" for key, value in row.items() if key in _FIGURES)
     if figures:
         typer.echo(f"epoch {row['epoch']:.3g}: {figures}", err=True)

@@ -37,6 +37,7 @@ def view(
         run_info=run.summary,
         ledger=run.ledger,
         out=output or out / "view.html",
+        audit=run.manifest,
         reasons=reasons,
     )
     typer.echo(str(path))

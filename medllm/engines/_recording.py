@@ -58,9 +58,11 @@ class Header:
 
 
 def request_key(request: Request) -> str:
-    """SHA-256 of what decides an answer: the messages, the grammar in its Lark form, the budget, the temperature and the seed."""
+    """SHA-256 of what decides an answer: the messages, the grammar as Lark or the JSON schema, the budget, the temperature and the seed."""
     lark = None if request.constraint is None else request.constraint.lark
-    parts = [[list(m) for m in request.messages], lark, request.max_tokens, float(request.temperature), request.seed]
+    parts: list[Any] = [[list(m) for m in request.messages], lark, request.max_tokens, float(request.temperature), request.seed]
+    if request.json_schema is not None:
+        parts.append(request.json_schema)
     return hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()
 
 

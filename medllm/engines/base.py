@@ -1,7 +1,8 @@
 """What every engine offers: messages and a constraint in, a Completion out. Nothing here knows of medicine."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from medllm.grammar.constraint import Constraint
 
@@ -17,7 +18,10 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True)
 class Request:
-    """One prompt. Decoding is greedy unless ``temperature`` says otherwise."""
+    """One prompt. Decoding is greedy unless ``temperature`` says otherwise.
+
+    ``json_schema`` is what an engine without grammars may hold its answers to (``medllm.grammar.json_answer``).
+    """
 
     messages: tuple[Message, ...]
     constraint: Constraint | None
@@ -25,6 +29,7 @@ class Request:
     temperature: float = 0.0
     seed: int = 0
     logprobs: bool = False
+    json_schema: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -88,3 +93,8 @@ class Engine(Protocol):
     async def aclose(self) -> None:
         """Give back memory, sockets and temporary files. May be called twice."""
         ...
+
+
+def is_remote(engine: Engine) -> bool:
+    """True for an engine that sends prompts to a server; such engines have an attribute ``remote``, which is True."""
+    return bool(getattr(engine, "remote", False))

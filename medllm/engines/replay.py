@@ -15,7 +15,7 @@ from medllm.engines._recording import (
     request_key,
     text_key,
 )
-from medllm.engines.base import Completion, Engine, Request
+from medllm.engines.base import Completion, Engine, Request, is_remote
 from medllm.errors import EngineError
 
 __all__ = ["Recorder", "ReplayEngine", "request_key"]
@@ -94,6 +94,7 @@ class Recorder:
         self.context_tokens = engine.context_tokens
         self.constrained = engine.constrained
         self.concurrency = engine.concurrency
+        self.remote = is_remote(engine)
         self._path = Path(path)
         self._writing = threading.Lock()
         self._known: set[int] = set()

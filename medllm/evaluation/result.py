@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from medllm.errors import FormatError, InputError, UsageError
 from medllm.evaluation.counts import Counts, LabelCounts, Scores, add, macro, micro
 from medllm.evaluation.statistics import Bootstrap, bootstrap
+from medllm.formats.files import open_private
 
 FORMAT = "medllm-score"
 VERSION = 1
@@ -78,7 +79,8 @@ class Result(BaseModel):
     def save(self, path: Path) -> None:
         """Write the result as JSON. Raises InputError where that is not possible."""
         try:
-            path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            with open_private(path) as file:
+                file.write(self.model_dump_json(indent=1) + "\n")
         except OSError as error:
             raise InputError(f"{path}: cannot be written: {type(error).__name__}", hint="does the folder exist?") from error
 

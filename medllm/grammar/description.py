@@ -4,7 +4,7 @@ A description is a finite set of named rules over literals, sequences and choice
 the language is finite and every completion is bounded. ``accepts`` decides membership without any engine.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Union
 
@@ -86,32 +86,30 @@ _Rest = tuple[Expression, "_Rest"] | None  # what is still to be read: an expres
 
 def seq(*items: "Expression | str") -> Expression:
     """A sequence; strings stand for literals. Nested sequences are flattened and neighbouring literals joined."""
-    flat: list[Expression] = []
-    for item in _flatten(items):
-        if isinstance(item, Literal) and flat and isinstance(flat[-1], Literal):
-            flat[-1] = Literal(flat[-1].text + item.text)
-        else:
-            flat.append(item)
-    return flat[0] if len(flat) == 1 else Sequence(tuple(flat))
+    flat: list[Expression | str] = []
+    for item in items:
+        for part in item.items if type(item) is Sequence else (item,):
+            text = part if type(part) is str else part.text if type(part) is Literal else None
+            if text is None:
+                flat.append(part)
+            elif flat and type(flat[-1]) is str:
+                flat[-1] += text
+            elif text:
+                flat.append(text)
+    made = tuple([Literal(part) if type(part) is str else part for part in flat])
+    return made[0] if len(made) == 1 else Sequence(made) if made else EMPTY
 
 
 def choice(*options: "Expression | str") -> Expression:
     """A choice; strings stand for literals, equal options are kept once."""
-    unique = tuple(dict.fromkeys(Literal(o) if isinstance(o, str) else o for o in options))
-    return unique[0] if len(unique) == 1 else Choice(unique)
+    unique: list[Expression] = []
+    for option in options:
+        made = Literal(option) if isinstance(option, str) else option
+        if made not in unique:  # few as they are, this is faster than their hashes
+            unique.append(made)
+    return unique[0] if len(unique) == 1 else Choice(tuple(unique))
 
 
 def optional(*items: "Expression | str") -> Expression:
     """The sequence of ``items``, or nothing."""
     return choice(seq(*items), EMPTY)
-
-
-def _flatten(items: "tuple[Expression | str, ...]") -> Iterator[Expression]:
-    for item in items:
-        if isinstance(item, str):
-            if item:
-                yield Literal(item)
-        elif isinstance(item, Sequence):
-            yield from item.items
-        else:
-            yield item

@@ -22,11 +22,12 @@ def to_gbnf(grammar: Grammar) -> str:
 
 
 def _write(expression: Expression) -> str:
-    if isinstance(expression, Literal):
-        return f'"{expression.text.translate(_ESCAPES)}"'
-    if isinstance(expression, Ref):
+    kind = type(expression)
+    if kind is Ref:
         return expression.name
-    if isinstance(expression, Choice):
+    if kind is Literal:
+        return f'"{expression.text.translate(_ESCAPES)}"'
+    if kind is Choice:
         options = [_write(o) for o in expression.options if o != EMPTY]
-        return f"({' | '.join(options)})" + ("?" if EMPTY in expression.options else "")
-    return " ".join(map(_write, expression.items)) or '""'
+        return f"({' | '.join(options)})" + ("?" if len(options) < len(expression.options) else "")
+    return " ".join([_write(item) for item in expression.items]) or '""'

@@ -11,6 +11,7 @@ from medllm.engines.base import Message
 from medllm.errors import PromptError, SchemaError
 from medllm.grammar.constraint import Constraint
 from medllm.grammar.description import Grammar
+from medllm.grammar.json_answer import answer_schema
 from medllm.grammar.layout import Attribute, Found, Label, Layout, Part, Slot, get_layout
 from medllm.grammar.links import Link, LinkSlot, describe_links, write_links
 from medllm.prompting.examples import Example, ExampleMention, parse_example
@@ -32,6 +33,10 @@ class Question:
     constraint: Constraint
     slots: tuple[Slot, ...] = ()
     links: tuple[LinkSlot, ...] = ()
+
+    def json_schema(self) -> dict[str, Any]:
+        """The same answers as JSON, for engines without grammars."""
+        return answer_schema(self.slots, self.links)
 
 
 def to_label(kind: type[Entity]) -> Label:

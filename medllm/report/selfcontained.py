@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medllm.errors import RunError
+from medllm.formats.files import private_folder
 
 # A data block ends at the first "</script", wherever it stands; without "<" there is none.
 _JSON_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
@@ -42,7 +43,7 @@ def embed_json(data: Any) -> str:
 def write_page(page: str, out: Path) -> Path:
     """Write a page to ``out``, readable by its owner only, in one step. Returns ``out``; raises RunError."""
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(out.parent)
         handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.stem}-", suffix=out.suffix)  # mkstemp's mode is 0600
         try:
             with os.fdopen(handle, "wb") as file:

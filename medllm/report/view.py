@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medllm.document import Extraction
+from medllm.report.audit import Audit
 from medllm.report.highlight import showable
 from medllm.report.page import LedgerRow, Legend, NotePage, facts, flatten, probability
 from medllm.report.reasons import Reasons
@@ -27,16 +28,15 @@ _HERE = Path(__file__).parent
 class ViewData:
     """Everything a page shows.
 
-    ``run_info`` is the run's own record (``run.json``), ``ledger`` its list of what was not read: mappings with ``note_id``,
-    ``reader``, ``reason``, ``start``, ``end``, ``detail``; without ``start`` and ``end`` an entry stands for a whole note.
-    ``reasons`` says, by note id and mention id, why mentions were found.
-    """
+        ``run_info`` is the run's own record (``run.json``), ``ledger`` its list of what was not read: mappings with ``note_id``,
+    x"""
 
     title: str
     schema: Schema
     extractions: Sequence[Extraction]
     run_info: Mapping[str, Any] = field(default_factory=dict)
     ledger: Sequence[Mapping[str, Any]] = ()
+    audit: Mapping[str, Any] = field(default_factory=dict)
     reasons: Mapping[str, Reasons] = field(default_factory=dict)
 
 
@@ -63,6 +63,7 @@ def render(run: ViewData) -> str:
         ledger=ledger,
         facts=facts(run.run_info, run.schema),
         details=flatten(run.run_info),
+        audit=Audit.of(run.audit),
         mentions=sum(len(note.entities) for note in notes),
         relations=sum(len(note.relations) for note in notes),
         most=max((len(note.entities) for note in notes), default=0) or 1,
@@ -79,10 +80,11 @@ def write_view(
     run_info: Mapping[str, Any],
     ledger: Sequence[Mapping[str, Any]],
     out: Path,
+    audit: Mapping[str, Any] | None = None,
     reasons: Mapping[str, Reasons] | None = None,
 ) -> Path:
     """Write the page to ``out``, readable by its owner only, in one step. Returns ``out``; raises RunError."""
-    return write_page(render(ViewData(title, schema, tuple(extractions), run_info, tuple(ledger), reasons or {})), out)
+    return write_page(render(ViewData(title, schema, tuple(extractions), run_info, tuple(ledger), audit or {}, reasons or {})), out)
 
 
 @cache

@@ -22,6 +22,7 @@ from medllm.errors import RunError
 from medllm.formats import jsonl
 from medllm.formats.files import open_private, private_folder
 from medllm.pipeline import Reading, RequestUsage
+from medllm.runs import audit
 from medllm.runs.ledger import INPUT, WORTH_ANOTHER_TRY
 from medllm.schema import Schema
 
@@ -49,6 +50,7 @@ class RunDirectory:
         self._files: dict[str, TextIO] = {}
         self._done = DigestMap()
         self._changed = False
+        self._runs: list[dict[str, Any]] = []
         with self._writing():
             private_folder(self.path)
             self._lock = FileLock(self.path / ".lock", timeout=0, mode=0o600)
@@ -62,6 +64,7 @@ class RunDirectory:
                     for name in (*_LINES, SCHEMA, MANIFEST):
                         (self.path / name).unlink(missing_ok=True)
                 self._check_configuration()
+                self._runs.append(audit.begun())
                 self._recover()
                 self._write_whole(SCHEMA, schema.to_json())
                 self._write_manifest({"state": "running"})
@@ -102,12 +105,13 @@ class RunDirectory:
             self._append(LEDGER, [_entry(entry)])
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Drop what belongs to texts that have changed, and write ``run.json``: the configuration, and what came of the run."""
+        """Drop what belongs to texts that have changed, and write ``run.json``: the configuration, what came of the run, and its sums."""
         with self._writing():
             if self._changed:
                 self._close_files()
                 self._compact(keep_unread=True)
-            self._write_manifest(result)
+            self._runs[-1] = audit.ended(self._runs[-1], result)
+            self._write_manifest({**result, "files": audit.sums(self.path, (*_LINES, SCHEMA))})
 
     def close(self) -> None:
         """Close the files and give back the lock."""
@@ -121,7 +125,9 @@ class RunDirectory:
 
     def _check_configuration(self) -> None:
         try:
-            before = dict(json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))["configuration"])
+            manifest = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
+            before = dict(manifest["configuration"])
+            self._runs = [dict(run) for run in manifest.get("runs", ())]
         except FileNotFoundError:
             if (self.path / EXTRACTIONS).exists():
                 raise RunError(f"{self.path} holds extractions of an unknown run", hint=_ANOTHER) from None
@@ -173,7 +179,7 @@ class RunDirectory:
                 closing.callback(self._files.popitem()[1].close)
 
     def _write_manifest(self, result: Mapping[str, Any]) -> None:
-        self._write_whole(MANIFEST, {"version": 1, "configuration": self.configuration, **result})
+        self._write_whole(MANIFEST, {"version": 1, "configuration": self.configuration, **result, "runs": self._runs})
 
     def _write_whole(self, name: str, content: Mapping[str, Any]) -> None:
         with _replacing(self.path / name) as file:
@@ -228,7 +234,7 @@ class Run:
         configuration = self.manifest.get("configuration", {})
         named = {"model": "model", "tagger": "tagger", "engine": "engine", "version": "medllm"}
         first = {name: configuration[key] for name, key in named.items() if key in configuration}
-        return first | {key: value for key, value in self.manifest.items() if key != "version"}
+        return first | {key: value for key, value in self.manifest.items() if key not in ("version", "runs", "files")}
 
 
 def read_run(path: str | Path) -> Run:

@@ -1,6 +1,8 @@
 """What ``medllm doctor`` looks at."""
 
+import asyncio
 import importlib.util
+import os
 import platform
 import shutil
 from collections.abc import Iterator
@@ -35,13 +37,35 @@ def examine(schema: str | None = None, *, run: bool = False) -> Iterator[Finding
 
 
 def _engines() -> Iterator[Finding]:
-    for engine, package, extra in (("embedded", "xllamacpp", ""), ("transformers", "transformers", "transformers")):
+    yield from _server()
+    for engine, package, extra in (
+        ("embedded", "xllamacpp", ""),
+        ("transformers", "transformers", "transformers"),
+        ("vllm-offline", "vllm", "vllm"),
+    ):
         if importlib.util.find_spec(package):
             yield Finding("ok", f"engine {engine}")
         elif extra:
             yield Finding("note", f"engine {engine}: not installed", f"pip install 'medllm[{extra}]'")
         else:
             yield Finding("bad", f"engine {engine}: {package} is missing", f"pip install {package}")
+
+
+def _server() -> Iterator[Finding]:
+    """The server that MEDLLM_BASE_URL names, if it does."""
+    if not (base_url := os.environ.get("MEDLLM_BASE_URL")):
+        yield Finding("ok", "engine vllm: give --base-url, or set MEDLLM_BASE_URL")
+        return
+    from medllm.engines.vllm import VllmEngine
+
+    try:
+        engine = VllmEngine(base_url)
+    except MedllmError as error:
+        yield Finding("bad", f"engine vllm: {error}", error.hint)
+        return
+    asyncio.run(engine.aclose())
+    held = "grammars are obeyed" if engine.constrained else "JSON schemas are obeyed, grammars are not"
+    yield Finding("ok", f"engine vllm: {engine.server.software} with {engine.model}, {engine.context_tokens} tokens; {held}")
 
 
 def _models() -> Iterator[Finding]:

@@ -53,6 +53,8 @@ def configuration(extractor: Extractor) -> dict[str, Any]:
     """Everything that decides what a run extracts; two runs with one configuration may share a directory."""
     always = {"medllm": medllm.__version__, "schema": {"name": extractor.schema.name, "digest": extractor.schema.digest}}
     always["readers"] = extractor.readers
+    if extractor.linker is not None:
+        always["link"] = extractor.linker.fingerprint
     if extractor.tagger is not None:
         tagger = extractor.tagger.tagger
         always |= {"tagger": tagger.config.name, "tagger_sha256": tagger.fingerprint, "tagger_labels": extractor.tagger.labels}
@@ -60,6 +62,10 @@ def configuration(extractor: Extractor) -> dict[str, Any]:
             always |= {"tagger_relations": classifier.config.name, "tagger_relations_sha256": classifier.fingerprint}
     if extractor.readers == "tagger":
         return always | {"engine": "tagger", "model": tagger.config.name, "relations": extractor.relations}
+    if extractor.deid is not None:
+        always |= {"deid": {"mode": extractor.deid.mode, "ner": extractor.deid.ner or "none"}}
+    if not extractor.engine.constrained:
+        always |= {"constrained": False}
     return always | {
         "engine": extractor.engine.name,
         "model": extractor.engine.model,
@@ -115,12 +121,12 @@ async def run(
                 _add(progress, reading)
                 progress.seconds = time.monotonic() - started
                 report(progress)
-        directory.finish(_manifest(begun, started, progress, directory, "finished"))
+        directory.finish(_manifest(begun, started, progress, directory, "finished") | _about(extractor))
         _write_formats(directory, formats, extractor)
     except BaseException as error:
         state = "interrupted" if isinstance(error, CancelledError | KeyboardInterrupt) else f"stopped: {type(error).__name__}"
         with suppress(RunError):  # it may be the very error
-            directory.finish(_manifest(begun, started, progress, directory, state))
+            directory.finish(_manifest(begun, started, progress, directory, state) | _about(extractor))
         raise
     return RunResult(progress, directory.ledger_entries, accounted_for)
 
@@ -158,6 +164,12 @@ def _manifest(begun: datetime.datetime, started: float, progress: Progress, dire
         "platform": platform.platform(),
         "versions": versions(),
     }
+
+
+def _about(extractor: Extractor) -> dict[str, Any]:
+    """What an engine has to say of its server."""
+    about = getattr(extractor.engine, "about", None)
+    return {"server": about} if about else {}
 
 
 def versions() -> dict[str, str]:

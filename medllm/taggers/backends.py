@@ -1,12 +1,15 @@
 """What computes a tagger's scores: ONNX Runtime where there is an ``.onnx`` file (no torch needed), else torch."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medllm.errors import ModelError
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 ONNX_NAMES = ("model.int8.onnx", "model.onnx", "model_quantized.onnx", "onnx/model_quantized.onnx", "onnx/model.onnx")
 TORCH_NAMES = ("model.safetensors",)
@@ -17,34 +20,39 @@ class Backend(Protocol):
 
     name: str
 
-    def scores(self, ids: NDArray[np.int64], mask: NDArray[np.int64], case: NDArray[np.float32]) -> NDArray[np.float32]:
-        """``ids``, ``mask`` [batch, tokens] and ``case`` [batch, tokens, 3] to raw scores [batch, tokens, outputs]."""
+    def scores(self, ids: NDArray[np.int64], mask: NDArray[np.int64], features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """``ids``, ``mask`` [batch, tokens] and ``features`` [batch, tokens, features] to raw scores [batch, tokens, outputs]."""
         ...
+
+
+def onnx_session(path: Path, *, threads: int | None = None) -> "onnxruntime.InferenceSession":
+    """A graph ready to run, on a GPU where ``onnxruntime-gpu`` is installed, else on the CPU. Raises ModelError."""
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(3)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
+    providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # the library's errors have no common base
+        raise ModelError(f"{path.name} cannot be loaded ({type(error).__name__})", hint="is the file whole?") from error
 
 
 class OnnxBackend:
     """A graph under ONNX Runtime, on the CPU, or on a GPU where ``onnxruntime-gpu`` is installed."""
 
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
-        import onnxruntime
-
-        onnxruntime.set_default_logger_severity(3)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        if threads is not None:
-            options.intra_op_num_threads = threads
-        wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
-        providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
-        try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
-        except Exception as error:  # the library's errors have no common base
-            raise ModelError(f"{path.name} cannot be loaded ({type(error).__name__})", hint="is the file whole?") from error
+        self._session = onnx_session(path, threads=threads)
         self._inputs = {each.name for each in self._session.get_inputs()}
         self.name = f"onnx:{path.name}"
 
-    def scores(self, ids: NDArray[np.int64], mask: NDArray[np.int64], case: NDArray[np.float32]) -> NDArray[np.float32]:
+    def scores(self, ids: NDArray[np.int64], mask: NDArray[np.int64], features: NDArray[np.float32]) -> NDArray[np.float32]:
         """See ``Backend``."""
-        given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids), "case": case}
+        given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids), "case": features}
         (found,) = self._session.run(None, {name: value for name, value in given.items() if name in self._inputs})[:1]
         return np.asarray(found, np.float32)
 
@@ -75,8 +83,8 @@ class TorchBackend:
         self._model = model.eval().to(self.device)
         self.name = f"torch:{self.device}"
 
-    def scores(self, ids: NDArray[np.int64], mask: NDArray[np.int64], case: NDArray[np.float32]) -> NDArray[np.float32]:
-        """See ``Backend``; ``case`` is not used, as models of the hub have no such input."""
+    def scores(self, ids: NDArray[np.int64], mask: NDArray[np.int64], features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See ``Backend``; ``features`` are not used, as models of the hub have no such input."""
         torch = self._torch
         with torch.inference_mode():
             logits = self._model(

@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from medllm.errors import ModelError
 from medllm.taggers.tags import TagSet
 
@@ -29,8 +32,8 @@ class TaggerConfig:
     """The heads of a tagger, in the order of their outputs: one tag layer for each group of labels, then the attributes.
 
     Labels of one group never overlap; those of different groups may (a body site in a problem). ``window`` and ``overlap`` are in
-    tokens, ``case`` and ``breaks`` say whether the encoder was given case features and line-break tokens. ``transitions`` holds the
-    weights of a conditional random field for each layer, or is empty.
+    tokens, ``case`` and ``breaks`` say whether the encoder was given features of its units and line-break tokens, ``lexicons`` which ones
+    the features are of, beside case. ``transitions`` holds the weights of a conditional random field for each layer, or is empty.
     """
 
     name: str
@@ -40,6 +43,7 @@ class TaggerConfig:
     overlap: int = OVERLAP
     case: bool = False
     breaks: bool = False
+    lexicons: tuple[str, ...] = ()
     transitions: tuple[tuple[tuple[float, ...], ...], ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
 
@@ -63,9 +67,41 @@ class TaggerConfig:
 
     def save(self, folder: Path) -> None:
         """Write ``tagger.json``."""
+        (folder / CONFIG).write_text(self.to_json() + "\n", "utf-8")
+
+    def to_json(self) -> str:
+        """As ``tagger.json`` has it."""
         data = {"format": "medllm-tagger", "version": FORMAT_VERSION} | asdict(self)
         data["layers"] = [list(layer.labels) for layer in self.layers]
-        (folder / CONFIG).write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", "utf-8")
+        return json.dumps(data, ensure_ascii=False, indent=1)
+
+    @classmethod
+    def from_json(cls, content: str) -> "TaggerConfig":
+        """Of what ``to_json`` gives. Raises ModelError."""
+        try:
+            return _own(json.loads(content))
+        except ValueError as error:
+            raise ModelError(f"{CONFIG} is damaged ({type(error).__name__})") from error
+
+    def outputs_in(self, other: "TaggerConfig") -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The outputs that both have, as indexes here and there: tags of the same label, O of the layers that share the most labels, and
+        values of attributes of the same name."""
+        here, there = [], []
+        layers, heads = self.slices()
+        other_layers, other_heads = other.slices()
+        for tags, where in zip(self.layers, layers, strict=True):
+            shared = [len(set(tags.labels) & set(others.labels)) for others in other.layers]
+            for number, (others, at) in enumerate(zip(other.layers, other_layers, strict=True)):
+                for index, tag in enumerate(others.tags):
+                    if tag in tags.tags and (tag[0] != "O" or (shared[number] == max(shared) and number == shared.index(max(shared)))):
+                        here.append(where.start + tags.tags.index(tag))
+                        there.append(at.start + index)
+        for head, where in zip(self.attributes, heads, strict=True):
+            for same, at in zip(other.attributes, other_heads, strict=True):
+                for value in (v for v in head.values if head.name == same.name and v in same.values):
+                    here.append(where.start + head.values.index(value))
+                    there.append(at.start + same.values.index(value))
+        return np.array(here, np.int64), np.array(there, np.int64)
 
     @classmethod
     def load(cls, folder: Path) -> "TaggerConfig":
@@ -89,6 +125,7 @@ def _own(data: Mapping[str, Any]) -> TaggerConfig:
             overlap=int(data["overlap"]),
             case=bool(data["case"]),
             breaks=bool(data["breaks"]),
+            lexicons=tuple(map(str, data.get("lexicons", ()))),
             transitions=tuple(tuple(tuple(map(float, row)) for row in layer) for layer in data["transitions"]),
             about=dict(data["about"]),
         )

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medllm.errors import ModelError
+from medllm.lexicons import Lexicon
+from medllm.taggers.features import case_features, lexicon_features, width
 from medllm.taggers.wordpiece import WORDS_KEPT, WordPiece
 from medllm.text.pieces import Piece, split_pieces
 
@@ -24,10 +26,8 @@ UNIT_TOKENS = 12
 """Tokens of one unit that are read; longer ones (gene sequences, encoded files) lose their tails, which carry no tag."""
 BREAKS = ("[unused1]", "[unused2]")
 """The tokens of one line break, and of a blank line, where the vocabulary has them."""
-STARTS, ENDS, PADDINGS = ("[CLS]", "<s>"), ("[SEP]", "</s>"), ("[PAD]", "<pad>")
+STARTS, ENDS, PADDINGS, MASKS = ("[CLS]", "<s>"), ("[SEP]", "</s>"), ("[PAD]", "<pad>"), ("[MASK]", "<mask>")
 """The special tokens of the BERT and of the RoBERTa family."""
-CASE = 3
-"""Case features of a unit: all capitals, capital first, with a digit. Most small encoders read lower case only."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Encoded:
     """A note as tokens.
 
     ``ids`` [tokens], ``unit`` [tokens]: the unit a token belongs to, -1 for a break; ``first`` [units]: the index of a unit's first
-    token; ``segment`` [units]: a number that changes at blank lines, which no mention crosses; ``case`` [units, CASE].
+    token; ``segment`` [units]: a number that changes at blank lines, which no mention crosses; ``features`` [units, features].
     """
 
     units: tuple[Piece, ...]
@@ -43,24 +43,34 @@ class Encoded:
     unit: NDArray[np.int64]
     first: NDArray[np.int64]
     segment: NDArray[np.int64]
-    case: NDArray[np.float32]
+    features: NDArray[np.float32]
 
 
 class UnitTokenizer:
-    """Encodes notes with the content of a ``tokenizer.json``. ``breaks`` says whether line breaks are tokens. Raises ModelError."""
+    """Encodes notes with the content of a ``tokenizer.json``. Raises ModelError.
 
-    def __init__(self, content: str, *, breaks: bool) -> None:
+    ``breaks`` says whether line breaks are tokens; ``lexicon``, if any, gives features beside those of case.
+    """
+
+    def __init__(self, content: str, *, breaks: bool, lexicon: Lexicon | None = None) -> None:
         self._content = content
+        self._lexicon = lexicon
         self._words: WordPiece | _Library
         try:
             data = json.loads(content)
             self._words = WordPiece(data) if WordPiece.fits(data) else _Library(content, data)
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError(f"tokenizer.json is damaged ({type(error).__name__})") from error
+        self.features = width(lexicons=lexicon is not None)
         self.unknown = self._words.unknown
         self.start, self.end = self._special(STARTS), self._special(ENDS)
         self.padding = next((i for token in PADDINGS if (i := self._words.vocabulary.get(token)) is not None), self.end)
         self.breaks = tuple(self._words.vocabulary.get(token, self.end) for token in BREAKS) if breaks else ()
+
+    @property
+    def mask(self) -> int:
+        """The id of the token that stands for a gap. Raises ModelError where the vocabulary has none."""
+        return self._special(MASKS)
 
     def _special(self, names: Sequence[str]) -> int:
         found = next((i for name in names if (i := self._words.vocabulary.get(name)) is not None), None)
@@ -69,14 +79,23 @@ class UnitTokenizer:
         return found
 
     @classmethod
-    def load(cls, folder: Path, *, breaks: bool) -> "UnitTokenizer":
+    def load(cls, folder: Path, *, breaks: bool, lexicon: Lexicon | None = None) -> "UnitTokenizer":
         """From ``tokenizer.json`` in ``folder``. Raises ModelError where there is none that can be read."""
         try:
-            return cls((folder / "tokenizer.json").read_text("utf-8"), breaks=breaks)
+            return cls((folder / "tokenizer.json").read_text("utf-8"), breaks=breaks, lexicon=lexicon)
         except OSError:
             raise ModelError(
                 "there is no tokenizer.json beside the model", hint="save it with the fast tokenizer of transformers"
             ) from None
+
+    @classmethod
+    def of_vocabulary(cls, tokens: Sequence[str]) -> "UnitTokenizer":
+        """A lower-casing WordPiece tokenizer over the lines of a ``vocab.txt``. Raises ModelError."""
+        normalizer = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True}
+        model = {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100}
+        vocabulary = {token: number for number, token in enumerate(tokens)}
+        data = {"normalizer": normalizer, "pre_tokenizer": {"type": "BertPreTokenizer"}, "model": {**model, "vocab": vocabulary}}
+        return cls(json.dumps(data, ensure_ascii=False), breaks=False)
 
     def to_json(self) -> str:
         """The tokenizer as its ``tokenizer.json``."""
@@ -105,7 +124,10 @@ class UnitTokenizer:
             first[index], segment[index] = len(ids), number
             ids += tokens[index] or (self.unknown,)
             owner += [index] * (len(tokens[index]) or 1)
-        return Encoded(units, np.array(ids, np.int64), np.array(owner, np.int64), first, segment, _case(units))
+        features = case_features(units)
+        if self._lexicon is not None:
+            features = np.concatenate([features, lexicon_features(text, units, self._lexicon)], 1)
+        return Encoded(units, np.array(ids, np.int64), np.array(owner, np.int64), first, segment, features)
 
 
 @dataclass(frozen=True)
@@ -148,14 +170,6 @@ def _unit_start(encoded: Encoded, at: int) -> int:
     while at < total and encoded.unit[at] >= 0 and at > 0 and encoded.unit[at] == encoded.unit[at - 1]:
         at += 1
     return at
-
-
-def _case(units: Sequence[Piece]) -> NDArray[np.float32]:
-    features = np.zeros((len(units), CASE), np.float32)
-    for index, unit in enumerate(units):
-        word = unit.text
-        features[index] = (len(word) > 1 and word.isupper(), word[:1].isupper(), any(c.isdigit() for c in word))
-    return features
 
 
 class _Library:

@@ -6,6 +6,8 @@ from medllm.errors import ModelError
 
 SHIPPED = Path(__file__).parent.parent / "weights" / "shipped"
 DEFAULT_TAGGER = "clinical-en"
+CHINESE_TAGGER = "uie-nano"
+"""The one for schemas in Chinese: UIE, whose graph is fetched on first use."""
 _FILES = ["*.json", "model.safetensors", "*.onnx", "onnx/model*.onnx"]
 """What is fetched from the hub: never pickled weights."""
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from medllm.taggers.backends import ONNX_NAMES, TORCH_NAMES, Backend, OnnxBackend, TorchBackend
 from medllm.taggers.config import CONFIG, TaggerConfig, folder_digest
 from medllm.taggers.decoding import decode
-from medllm.taggers.encoding import CASE, Encoded, UnitTokenizer, Window, windows
+from medllm.taggers.encoding import Encoded, UnitTokenizer, Window, windows
+from medllm.taggers.features import lexicon_of
 
 BATCH_TOKENS = 512
 """Tokens computed at a time, padding included: few enough that a layer's activations stay in a core's cache."""
@@ -50,7 +51,7 @@ class Tagger:
     def load(cls, folder: Path, *, device: str | None = None, threads: int | None = None) -> "Tagger":
         """From a folder: one that ``medllm train tagger`` wrote, or a token classifier of the model hub. Raises ModelError."""
         config = TaggerConfig.load(folder)
-        tokenizer = UnitTokenizer.load(folder, breaks=config.breaks)
+        tokenizer = UnitTokenizer.load(folder, breaks=config.breaks, lexicon=lexicon_of(config.lexicons))
         graph = next((folder / name for name in ONNX_NAMES if (folder / name).is_file()), None)
         backend: Backend
         if graph is not None and not (device or "").startswith("cuda"):
@@ -85,7 +86,8 @@ class Tagger:
         for batch in _batches(jobs):
             scores = self.backend.scores(*model_inputs(self.tokenizer, [(encoded[i], w) for i, w in batch]))
             for row, (i, window) in enumerate(batch):
-                _place(found[i], depth[i], encoded[i], window, scores[row, 1:])
+                units, better = most_central(depth[i], encoded[i], window)
+                found[i][units][better] = scores[row, 1:][encoded[i].first[units] - window.start][better]
         return list(zip(encoded, found, strict=True))
 
     def _tag(self, texts: Sequence[str]) -> Iterator[tuple[TaggedMention, ...]]:
@@ -119,19 +121,19 @@ class Tagger:
 def model_inputs(
     tokenizer: UnitTokenizer, batch: Sequence[tuple[Encoded, Window]]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Windows as padded ids and mask [batch, tokens] and case features [batch, tokens, 3], with start and end tokens."""
+    """Windows as padded ids and mask [batch, tokens] and features [batch, tokens, features], with start and end tokens."""
     width = max(w.end - w.start for _, w in batch) + 2
     ids = np.full((len(batch), width), tokenizer.padding, np.int64)
     mask = np.zeros((len(batch), width), np.int64)
-    case = np.zeros((len(batch), width, CASE), np.float32)
+    features = np.zeros((len(batch), width, batch[0][0].features.shape[1]), np.float32)
     for row, (encoded, window) in enumerate(batch):
         length = window.end - window.start
         ids[row, 0], ids[row, 1 : length + 1], ids[row, length + 1] = tokenizer.start, encoded.ids[window.start : window.end], tokenizer.end
         mask[row, : length + 2] = 1
         owner = encoded.unit[window.start : window.end]
         inside = np.flatnonzero(owner >= 0)
-        case[row, 1 + inside] = encoded.case[owner[inside]]
-    return ids, mask, case
+        features[row, 1 + inside] = encoded.features[owner[inside]]
+    return ids, mask, features
 
 
 def log_softmax(scores: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -158,8 +160,8 @@ def _batches(jobs: Sequence[tuple[int, Window]]) -> Iterator[list[tuple[int, Win
         yield batch
 
 
-def _place(found: NDArray[np.float32], depth: NDArray[np.int64], encoded: Encoded, window: Window, scores: NDArray[np.float32]) -> None:
-    """Keep the scores of the units for which this window is the one with the most context on the shorter side."""
+def most_central(depth: NDArray[np.int64], encoded: Encoded, window: Window) -> tuple[slice, NDArray[np.bool_]]:
+    """The units of a window, and which of them have more context in it than in those before (``depth``, updated), on the shorter side."""
     low, high = np.searchsorted(encoded.first, [window.start, window.end])
     firsts = encoded.first[low:high]
     total = len(encoded.ids)
@@ -168,4 +170,4 @@ def _place(found: NDArray[np.float32], depth: NDArray[np.int64], encoded: Encode
     context = np.minimum(left, right)
     better = context > depth[low:high]
     depth[low:high][better] = context[better]
-    found[low:high][better] = scores[firsts - window.start][better]
+    return slice(int(low), int(high)), better

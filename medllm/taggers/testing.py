@@ -9,7 +9,7 @@ from medllm.taggers.encoding import BREAKS, UnitTokenizer
 def tiny_tokenizer(*, breaks: bool = True) -> UnitTokenizer:
     """Word pieces over single characters and a few words, in lower case, as BERT's."""
     characters = [chr(c) for c in range(33, 127) if not chr(c).isupper()]
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *BREAKS, *characters, *("##" + c for c in characters), "fever", "no", "pain"]
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *BREAKS, *characters, *("##" + c for c in characters), "fever", "no", "pain", "[MASK]"]
     content: dict[str, Any] = {
         "version": "1.0",
         "truncation": None,

@@ -16,7 +16,8 @@ _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\
 _UNSPACED_CHARACTER = regex.compile(rf"[{_UNSPACED}]")
 _PIECE = regex.compile(
     rf"""
-      [{_UNSPACED}] \p{{M}}*
+      (?P<run> [\u3400-\u9fff]++ ) (?! \p{{M}} )
+    | [{_UNSPACED}] \p{{M}}*
     | (?: (?! [{_UNSPACED}] ) \p{{L}} \p{{M}}* )+
     | \p{{Nd}}+
     | (?P<mark> [^\s\p{{L}}\p{{N}}\p{{M}}\p{{Cc}}\p{{Cf}}\p{{Cs}}] ) (?P=mark){{2,}}
@@ -43,8 +44,13 @@ def split_pieces(text: str, start: int, end: int) -> tuple[Piece, ...]:
     """
     pieces: list[Piece] = []
     for match in _PIECE.finditer(text, start, end):
-        gap = bool(pieces) and match.start() > pieces[-1].end and not _broken(text, pieces[-1].end, match.start())
-        pieces.append(Piece(match.group(), match.start(), match.end(), gap))
+        first, after = match.span()
+        gap = bool(pieces) and first > pieces[-1].end and not _broken(text, pieces[-1].end, first)
+        if match["run"] is None:
+            pieces.append(Piece(match[0], first, after, gap))
+        else:
+            pieces.append(Piece(text[first], first, first + 1, gap))
+            pieces += [Piece(text[at], at, at + 1, False) for at in range(first + 1, after)]
     return tuple(pieces)
 
 

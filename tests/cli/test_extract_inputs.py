@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -29,8 +30,6 @@ def recording(tmp_path: Path) -> str:
 
 
 def extract(recording: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    import os
-
     command = [
         sys.executable,
         "-W",
@@ -107,3 +106,44 @@ def test_a_folder_of_all_kinds_of_files(recording: str, tmp_path: Path) -> None:
     assert (out / "fhir" / "word.json").exists()
     assert (out / "rdf" / "page.ttl").exists()
     assert (out / "spacy" / "docs-0001.spacy").exists()
+
+
+def test_bad_input_costs_a_line_each_and_the_rest_is_read(recording: str, tmp_path: Path) -> None:
+    pytest.importorskip("docx")
+    pytest.importorskip("fhir.resources.R4B")
+    from tests.formats.test_documents import attachment, bomb, pdf, reference
+
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    whole = pdf(TEXT)
+    (notes / "cut.pdf").write_bytes(whole[: len(whole) // 2])
+    (notes / "locked.pdf").write_bytes(pdf(TEXT, password="secret"))
+    (notes / "bomb.docx").write_bytes(bomb())
+    for name in ("giant.txt", "huge.pdf"):
+        (notes / name).touch()
+        os.truncate(notes / name, 1 << 30)
+    (notes / "latin.txt").write_bytes(f"{TEXT} Fièvre.".encode("latin-1"))
+    (notes / "rows.csv").write_bytes(f"id,text\n1,{TEXT}\n2,Fi\xe8vre\n3,{TEXT}\n".encode("latin-1"))
+    (notes / "ok.txt").write_text(TEXT)
+    bad = {"resourceType": "DocumentReference", "id": "bad", "status": MARKER}
+    entries = [{"resource": r} for r in (bad, reference("good", attachment(TEXT)))]
+    (tmp_path / "bundle.json").write_text(json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries}))
+    out = tmp_path / "out"
+    done = extract(recording, str(notes), f"fhir:{tmp_path / 'bundle.json'}", "--id-column", "id", "-o", str(out))
+    assert done.returncode == 3, done.stderr
+    read = [json.loads(line)["text"] for line in (out / "extractions.jsonl").read_text().splitlines()]
+    assert read == [TEXT] * 4
+    ledger = [json.loads(line) for line in (out / "ledger.jsonl").read_text().splitlines()]
+    reasons = sorted(entry["reason"] for entry in ledger)
+    assert reasons == sorted(["unreadable", "unreadable", "too-large", "too-large", "too-large", "encoding", "encoding", "malformed-row"])
+    assert all(entry["detail"] for entry in ledger)
+    assert MARKER not in done.stderr + (out / "ledger.jsonl").read_text()
+
+
+def test_a_column_that_is_not_there_stops_before_work_begins(recording: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text(f"id,text\n1,{TEXT}\n")
+    done = extract(recording, str(tmp_path / "rows.csv"), "--text-column", "report", "-o", str(tmp_path / "out"))
+    assert done.returncode == 1
+    assert "report" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out" / "extractions.jsonl").exists() or not (tmp_path / "out" / "extractions.jsonl").read_text()

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from typer.testing import CliRunner
 
+from medllm.cli.models import app as models_app
 from medllm.engines._rows import Row
 from medllm.engines._rows import answer as text_of
 from medllm.engines.base import Message, Request
+from medllm.engines.export import export
 from medllm.engines.transformers import TransformersEngine, encode_chat
 from medllm.errors import EngineError, ModelError, UsageError
 from medllm.grammar.constraint import Constraint
@@ -510,6 +513,31 @@ async def test_a_gguf_file_answers_as_the_folder_does(
     for asked in (request(lark="start: /[a-z ]{20}/"), request(lark=GRAMMARS["json"][0]), request("发热", lark=GRAMMARS["chinese"][0])):
         assert (await unpacked.complete(asked)).text == (await engine.complete(asked)).text
     await unpacked.aclose()
+
+
+async def test_an_exported_gguf_file_answers_as_the_file_does(
+    engine: TransformersEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("accelerate", "gguf"):
+        pytest.importorskip(package, reason=f"transformers reads GGUF files with {package}")
+    monkeypatch.setenv("MEDLLM_CACHE", str(tmp_path / "cache"))
+    path, folder = tmp_path / "tiny.gguf", tmp_path / "out"
+    write_gguf(path, engine._open.network, engine._open.tokenizer)
+    done = CliRunner().invoke(models_app, ["export", str(path), "-o", str(folder), "--dtype", "float32"], catch_exceptions=False)
+    assert done.stdout == f"{folder}\n"
+    ends = json.loads((folder / "generation_config.json").read_text())["eos_token_id"]
+    assert set(ends) == engine._open.end_tokens
+    assert json.loads((folder / "medllm.json").read_text())["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    exported = TransformersEngine(str(folder))
+    asked = request(lark="start: /[a-z ]{20}/")
+    assert (await exported.complete(asked)).text == (await engine.complete(asked)).text
+    await exported.aclose()
+    before = (folder / "model.safetensors").stat().st_mtime_ns
+    assert export(path, folder, dtype="float32") == folder
+    assert (folder / "model.safetensors").stat().st_mtime_ns == before, "made once"
+    with pytest.raises(ModelError) as caught:
+        export(path, folder, dtype="bfloat16")
+    assert caught.value.hint
 
 
 def write_gguf(path: Path, model: Any, words: Any) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from medllm.document import Entity, Extraction, Note, Relation, Span, any_entity, any_relation
 from medllm.errors import FormatError
-from medllm.formats import registry
+from medllm.formats import conll, registry
 from medllm.formats.concepts import concepts_of
 from medllm.formats.line_tokens import LineTokens
 
@@ -224,7 +224,9 @@ def test_bioc(name, extraction):
     assert back == extraction
 
 
-@pytest.mark.parametrize(("name", "file"), [("cmeee", ""), ("cmeee", "x.json"), ("cehrner", ""), ("cehrner", "x.json")])
+@pytest.mark.parametrize(
+    ("name", "file"), [("cmeee", ""), ("cmeee", "x.json"), ("cehrner", ""), ("cehrner", "x.json"), ("ccks", ""), ("ccks", "x.txt")]
+)
 @quick
 @given(extractions(attributes=False, codes=0))
 def test_chinese_json(name, file, extraction):
@@ -362,3 +364,14 @@ def test_relations_point_at_the_mentions_of_the_extraction():
         (found,) = back.relations
         assert any(found.head is e for e in back.entities), name
         assert any(found.tail is e for e in back.entities), name
+
+
+@quick
+@given(extractions(labels=("symptom",), parts=1, codes=0, note_id="d"))
+def test_cmdd_holds_flat_symptoms_of_a_line(extraction):
+    text = extraction.note.text
+    kept = [e for e in conll.flat(extraction.entities)[0] if "\n" not in e.text]
+    extraction = extraction.model_copy(update={"entities": tuple(kept), "relations": ()})
+    back = through("cmdd", extraction)
+    wanted = [(e.label, e.span, {k: v for k, v in e.attributes.items() if v in ("present", "absent")}) for e in kept]
+    assert (back.note.text, [(e.label, e.span, e.attributes) for e in back.entities]) == (text, wanted)

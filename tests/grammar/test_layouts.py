@@ -8,8 +8,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from medllm.errors import SchemaError
+from medllm.grammar.json_answer import answer_schema, from_notation, to_notation
 from medllm.grammar.layout import Attribute, Found, Label, Part, Slot, get_layout, is_separator
 from medllm.text.lines import MAX_PIECES, split_lines
+from medllm.text.pieces import join_pieces
 
 quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 
@@ -189,6 +191,23 @@ def test_what_is_written_is_read_back_and_says_where_it_stands(form, data):
         itself = text[slice(*one.where)]
         assert itself.startswith(f"<{one.label}" if form is COPY else f'{one.label} "')
         assert itself.endswith((">",) if form is COPY else ('"', ")", *"0123456789"))
+
+
+@quick
+@given(data=st.data())
+def test_an_answer_in_json_names_the_same_mentions_and_keeps_to_its_schema(data):
+    slots = data.draw(slots_of_notes())
+    found = data.draw(answers(slots, FLAT))
+    answer = from_notation(FLAT.write(slots, found))
+    texts = {slot.number: slot.line.pieces for slot in slots}
+    said = [(int(number), item["label"], item["text"]) for number, items in answer.items() for item in items]
+    assert said == [(f.slot, f.label, join_pieces(texts[f.slot][f.parts[0].first : f.parts[0].end])) for f in found]
+    schema = answer_schema(slots)
+    assert schema["required"] == list(answer)
+    for number, items in answer.items():
+        kinds = {kind["properties"]["label"]["enum"][0]: kind["properties"] for kind in schema["properties"][number]["items"]["anyOf"]}
+        assert all(value in kinds[item["label"]][name]["enum"] for item in items for name, value in item.items() if name != "text")
+    assert from_notation(to_notation(answer)) == answer
 
 
 @FORMS

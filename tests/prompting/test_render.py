@@ -62,7 +62,7 @@ def test_templates_may_share_a_file_of_macros(tmp_path: Path) -> None:
 def test_a_folder_that_overrides_nothing_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(PromptError, match="no template of any task") as caught:
         Prompts(template(tmp_path, name, "Find."))
-    assert "entities, modifiers, relations" in caught.value.hint
+    assert "entities, modifiers, paraphrase, relations" in caught.value.hint
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def test_units_are_the_notes_own_characters(text: str) -> None:
         assert at <= unit.start < unit.end <= len(text)
         assert text[unit.start : unit.end] == unit.text
         at = unit.end
-    assert len(encoded.first) == len(encoded.units) == len(encoded.segment) == len(encoded.case)
+    assert len(encoded.first) == len(encoded.units) == len(encoded.segment) == len(encoded.features)
     assert encoded.unit[encoded.first].tolist() == list(range(len(encoded.units)))
     assert len(encoded.ids) == len(encoded.unit)
 
@@ -58,4 +58,4 @@ def test_a_word_of_a_thousand_tokens_keeps_its_place() -> None:
 
 def test_case_is_seen() -> None:
     encoded = TOKENIZER.encode("CHEST Pain in 2004 a")
-    assert encoded.case.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0], [0, 0, 1], [0, 0, 0]]
+    assert encoded.features.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0], [0, 0, 1], [0, 0, 0]]

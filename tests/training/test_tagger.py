@@ -1,7 +1,8 @@
 """A tagger trained for real, on a tiny encoder: it learns, exports, reads, resumes, and says what is wrong with the data."""
 
-import json
+import dataclasses
 import random
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ pytest.importorskip("transformers", reason="training needs transformers")
 from typer.testing import CliRunner
 
 from medllm.cli import app
-from medllm.document import Note
+from medllm.document import Extraction, Note, Vote, any_entity
 from medllm.errors import InputError, MedllmError, ModelError, UsageError
 from medllm.formats import inline
 from medllm.schema import Schema
@@ -23,53 +24,12 @@ from medllm.taggers.reader import TaggerReader
 from medllm.taggers.tagger import Tagger
 from medllm.taggers.tags import TagSet
 from medllm.taggers.testing import tiny_tokenizer
-from medllm.training.tagger import TrainingOptions, fit, read_corpus
-from medllm.training.tagger.data import Corpus, folds, of_extractions, overlapping
-from medllm.training.tagger.fit import exact_f1
-from medllm.training.tagger.layers import allowed_outputs, assign_layers
-
-DRUGS = ["aspirin", "insulin", "heparin", "warfarin"]
-PROBLEMS = ["fever", "cough", "pain", "rash"]
-QUICK = TrainingOptions(epochs=12, rate=3e-3, head_rate=3e-3, batch=8, window=64, dropout=0.0, weight_decay=0.0)
-
-
-def marked_notes(number: int, seed: int) -> list[str]:
-    """Notes in which drugs and problems stand among filler words, some denied."""
-    chooser = random.Random(seed)
-    notes = []
-    for _ in range(number):
-        lines = []
-        for _ in range(6):
-            drug, problem = chooser.choice(DRUGS), chooser.choice(PROBLEMS)
-            if chooser.random() < 0.5:
-                lines.append(f"He takes <drug>{drug}</drug> for <problem>{problem}</problem>.")
-            else:
-                lines.append(f'<negation of="1">No</negation> <problem id="1" a="absent">{problem}</problem>.')
-            lines[-1] = lines[-1].replace('"1"', f'"{len(lines)}"')
-        notes.append("\n".join(lines))
-    return notes
-
-
-def corpus(number: int, seed: int = 0) -> Corpus:
-    parsed = [inline.parse(text, f"n{seed}-{i}", Schema.load("clinical")) for i, text in enumerate(marked_notes(number, seed))]
-    assert not any(p.problems for p in parsed)
-    return of_extractions([p.extraction for p in parsed], name="made")
-
-
-@pytest.fixture(scope="session")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BERT of two layers with random weights."""
-    import torch
-    from transformers import BertConfig, BertModel
-
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("tiny-bert")
-    tokenizer = tiny_tokenizer()
-    size = len(json.loads(tokenizer.to_json())["model"]["vocab"])
-    sizes = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 96, "max_position_embeddings": 130}
-    BertModel(BertConfig(vocab_size=size, **sizes)).save_pretrained(folder)
-    (folder / "tokenizer.json").write_text(tokenizer.to_json())
-    return folder
+from medllm.training.tagger import fit, read_corpus
+from medllm.training.tagger.data import TrainingNote, folds, of_extractions, overlapping
+from medllm.training.tagger.export import export
+from medllm.training.tagger.fit import exact_f1, label_weights
+from medllm.training.tagger.layers import allowed_outputs, assign_layers, examples_of
+from tests.training.made import DRUGS, PROBLEMS, QUICK, corpus, marked_notes
 
 
 @pytest.fixture(scope="session")
@@ -169,19 +129,21 @@ def test_corpora_with_other_labels_are_learnt_together(base: Path, tmp_path: Pat
     assert scores["f1"] > 0.9
 
 
-def test_training_goes_on_from_a_taggers_encoder(trained: tuple[Path, dict[str, float]], tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    fresh = fit(corpus(16, 4).notes, trained[0] / "encoder", tmp_path / "a", replace(QUICK, epochs=4))
+def test_training_goes_on_from_what_a_tagger_knows(trained: tuple[Path, dict[str, float]], tmp_path: Path) -> None:
+    """With rates of zero nothing is learnt: what is read comes from the encoder, its features and its head."""
+    fixed = dataclasses.replace(QUICK, epochs=1, rate=0.0, head_rate=0.0)
+    fresh = fit(corpus(10, 4).notes, trained[0] / "encoder", tmp_path, fixed, schema=Schema.load("clinical"))
     assert bool(fresh.network.case.weight.detach().any())
     assert exact_f1(fresh.tagger(), corpus(10, 9).notes)["f1"] > 0.9
+    assert {m.value("assertion") for m in fresh.tagger().tag("He takes aspirin for pain.\nNo fever.") if m.label == "problem"} == {
+        "absent",
+        "present",
+    }
 
 
 def test_lora_and_frozen_layers_train_and_export(base: Path, tmp_path: Path) -> None:
     pytest.importorskip("peft", reason="LoRA needs peft")
     from dataclasses import replace
-
-    from medllm.training.tagger.export import export
 
     options = replace(QUICK, lora=4, epochs=8, average=0.5)
     fitted = fit(corpus(40, 4).notes, base, tmp_path / "a", options, schema=Schema.load("clinical"))
@@ -309,3 +271,110 @@ def _extractions(number: int, seed: int) -> list:
 def _only(extraction, *labels: str):  # type: ignore[no-untyped-def]
     kept = tuple(e for e in extraction.entities if e.label in labels)
     return extraction.model_copy(update={"entities": kept, "relations": ()})
+
+
+def test_the_loss_of_a_random_field_is_that_of_all_admitted_paths() -> None:
+    """Written out: two chains of three and two units, three tags, one unit of which nothing is known."""
+    import itertools
+
+    import torch
+
+    from medllm.training.tagger.network import field_loss
+
+    torch.manual_seed(3)
+    scores, transitions = torch.randn(5, 3), torch.randn(3, 3)
+    allowed = torch.tensor([[1, 0, 0], [0, 1, 1], [1, 1, 1], [0, 1, 0], [1, 0, 1]], dtype=torch.bool)
+    chains = torch.tensor([[0, 1, 2], [3, 4, -1]])
+    total = 0.0
+    for chain in ([0, 1, 2], [3, 4]):
+        weights = {
+            path: float(
+                sum(scores[u, t] for u, t in zip(chain, path, strict=True)) + sum(transitions[a, b] for a, b in itertools.pairwise(path))
+            )
+            for path in itertools.product(range(3), repeat=len(chain))
+        }
+        admitted = [w for path, w in weights.items() if all(allowed[u, t] for u, t in zip(chain, path, strict=True))]
+        total += float(torch.tensor(list(weights.values())).logsumexp(0) - torch.tensor(admitted).logsumexp(0))
+    assert float(field_loss(scores, allowed, chains, transitions)) == pytest.approx(total / 4, abs=1e-5)
+
+
+def test_a_random_field_learns_and_keeps_its_transitions(base: Path, tmp_path: Path) -> None:
+    fitted = fit(corpus(40).notes, base, tmp_path / "work", dataclasses.replace(QUICK, crf=True))
+    export(fitted, tmp_path / "out", quantize=False)
+    config = TaggerConfig.load(tmp_path / "out")
+    scheme = config.layers[0].transitions
+    learnt = np.array(config.transitions[0])
+    assert np.abs(learnt[scheme == 0]).max() > 0.01
+    assert learnt[scheme != 0].max() < -9000
+    held_out = corpus(10, seed=5).notes
+    read, inside = exact_f1(Tagger.load(tmp_path / "out"), held_out), exact_f1(fitted.tagger(), held_out)
+    assert read == inside
+    assert read["f1"] > 0.9
+
+
+def test_names_of_a_lexicon_are_told_to_the_network_and_to_its_reader(base: Path, tmp_path: Path) -> None:
+    """Made-up words that no spelling gives away: with a lexicon the tagger knows new ones too, without it cannot."""
+    chooser = random.Random(1)
+
+    def word() -> str:
+        return "".join(chooser.choice("abcdefgh") for _ in range(7))
+
+    drugs, others = [word() for _ in range(60)], [word() for _ in range(60)]
+    table = tmp_path / "drugs.tsv"
+    table.write_text("system\tid\tname\tkind\tsynonyms\n" + "".join(f"OWN\t{i}\t{drug}\tdrug\t\n" for i, drug in enumerate(drugs)))
+
+    def made(names: list[str], fillers: list[str]) -> tuple[TrainingNote, ...]:
+        texts = []
+        for _ in range(40):
+            parts = [f"<drug>{chooser.choice(names)}</drug>" if chooser.random() < 0.5 else chooser.choice(fillers) for _ in range(12)]
+            texts.append(" and ".join(parts))
+        parsed = [inline.parse(text, f"m{i}", Schema.load("clinical")).extraction for i, text in enumerate(texts)]
+        return of_extractions(parsed, name="made").notes
+
+    training, unseen = made(drugs[:30], others[:30]), made(drugs[30:], others[30:])
+    settings = dataclasses.replace(QUICK, epochs=6)
+    without = fit(training, base, tmp_path / "without", settings)
+    knowing = fit(training, base, tmp_path / "with", dataclasses.replace(settings, lexicons=(f"table:{table}",)))
+    export(knowing, tmp_path / "out")
+    assert exact_f1(Tagger.load(tmp_path / "out"), unseen)["f1"] > 0.95
+    assert exact_f1(without.tagger(), unseen)["f1"] < 0.8
+
+
+def test_what_a_reader_was_not_sure_of_is_left_open(base: Path) -> None:
+    text = "aspirin for pain"
+    entities = [any_entity("drug").at(text, 0, 7), any_entity("problem").at(text, 12, 16)]
+    voted = [e.model_copy(update={"votes": (Vote(reader="llm", score=s),)}) for e, s in zip(entities, (0.95, 0.4), strict=True)]
+    (note,) = of_extractions([Extraction(note=Note(id="n", text=text), entities=tuple(voted))], name="silver", least=0.8).notes
+    assert [(m.label, m.start) for m in note.mentions] == [("drug", 0)]
+    config = TaggerConfig("t", (TagSet.of(["drug", "problem"]),))
+    allowed = allowed_outputs(note, tiny_tokenizer().encode(text), config)
+    assert allowed.sum(1).tolist() == [1, 1, 5]
+
+
+def test_rare_labels_weigh_more_when_balanced(base: Path) -> None:
+    notes = corpus(12).notes
+    config = TaggerConfig("t", (TagSet.of(["drug", "problem", "negation"]),))
+    examples = [e for n in notes for e in examples_of(n, config, tiny_tokenizer(), size=60)]
+    weights = label_weights(config, examples)
+    count = Counter(m.label for n in notes for m in n.mentions)
+    names = [label for _, label in config.layers[0].tags]
+    begins = {label: float(weights[names.index(label)]) for label in config.layers[0].labels}
+    assert weights[0] == 1
+    assert sorted(begins, key=lambda label: -begins[label]) == sorted(begins, key=lambda label: count[label])
+    fitted = fit(notes, base, base.parent / "balanced", dataclasses.replace(QUICK, balance=True, epochs=2))
+    assert fitted.history
+    with pytest.raises(UsageError, match="no weights of labels"):
+        fit(notes, base, base.parent / "both", dataclasses.replace(QUICK, balance=True, crf=True))
+
+
+def test_soft_sharing_holds_two_encoders_together(base: Path, tmp_path: Path) -> None:
+    """The stronger the hold, the smaller the distance; the tagger that both make is read as any other."""
+    distances = []
+    for weight in (1e-6, 1.0):
+        soft = dataclasses.replace(QUICK, soft=weight, epochs=8)
+        fitted = fit(corpus(40).notes, base, tmp_path / f"{weight}", soft, schema=Schema.load("clinical"))
+        distances.append(float(fitted.network.distance().detach()))
+    assert 0 < distances[1] < distances[0] / 10
+    export(fitted, tmp_path / "out", quantize=False)
+    found = Tagger.load(tmp_path / "out").tag("He takes aspirin for pain.\nNo fever.")
+    assert [(m.start, m.value("assertion")) for m in found if m.label == "problem"] == [(21, "present"), (30, "absent")]

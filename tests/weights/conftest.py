@@ -12,7 +12,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from medllm.weights import HubFile, ModelCard, RegistryParts
+from medllm.weights import HubFile, ModelCard, RegistryParts, WheelMember
 
 CONTENT = b"GGUF" + random.Random(1).randbytes(400_000)
 HUB = HubFile("org/tiny-GGUF", "tiny.gguf")
@@ -20,7 +20,7 @@ PARTS = RegistryParts(("medllm-test-part1==1.0", "medllm-test-part2==1.0"))
 PIECES = (CONTENT[:150_000], CONTENT[150_000:])
 
 
-def card(*sources: HubFile | RegistryParts) -> ModelCard:
+def card(*sources: HubFile | RegistryParts | WheelMember) -> ModelCard:
     return ModelCard(
         name="tiny",
         aliases=("t",),

@@ -14,8 +14,9 @@ SIZE = str(len(CONTENT))
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medllm.weights.MODELS", (CARD,))
-    monkeypatch.setattr("medllm.weights.registry.MODELS", (CARD,))
+    for module in ("medllm.weights", "medllm.weights.registry"):
+        monkeypatch.setattr(f"{module}.MODELS", (CARD,))
+        monkeypatch.setattr(f"{module}.LEXICON_FILES", ())
 
 
 def run(*arguments: str) -> tuple[str, str]:

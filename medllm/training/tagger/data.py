@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from medllm.document import Extraction
+from medllm.document import Entity, Extraction
 from medllm.errors import InputError, UsageError
 from medllm.formats import labelmap as maps
 from medllm.formats.registry import reader
@@ -24,13 +24,17 @@ class Mention:
 
 @dataclass(frozen=True)
 class TrainingNote:
-    """A note to learn from. ``labels`` are those its corpus annotates, ``attributes`` the attribute names it annotates."""
+    """A note to learn from. ``labels`` are those its corpus annotates, ``attributes`` the attribute names it annotates.
+
+    ``unsure`` are half-open stretches of which nothing is known: where a reader that annotated the note was not sure.
+    """
 
     id: str
     text: str
     mentions: tuple[Mention, ...]
     labels: frozenset[str]
     attributes: frozenset[str] = frozenset()
+    unsure: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,11 +61,18 @@ class Corpus:
         return replace(self, notes=notes, labels=frozenset(f"{prefix}:{label}" for label in self.labels))
 
 
-def read_corpus(location: str, schema: Schema | None = None, labelmap: Path | None = None, labels: Iterable[str] | None = None) -> Corpus:
+def read_corpus(
+    location: str,
+    schema: Schema | None = None,
+    labelmap: Path | None = None,
+    labels: Iterable[str] | None = None,
+    *,
+    least: float = 0.0,
+) -> Corpus:
     """The notes at ``FORMAT:PATH``, in the labels of the schema where one is given.
 
-    ``labels`` restricts what is learnt. Raises UsageError for a location without a format, FormatError for files that cannot be
-    read, InputError where nothing is annotated.
+    ``labels`` restricts what is learnt; of mentions that a reader found with less confidence than ``least`` nothing is. Raises UsageError
+    for a location without a format, FormatError for files that cannot be read, InputError where nothing is annotated.
     """
     name, colon, path = location.partition(":")
     if not colon or not path:
@@ -73,11 +84,16 @@ def read_corpus(location: str, schema: Schema | None = None, labelmap: Path | No
         extraction = maps.apply(parsed.extraction, chosen, pack) if chosen and pack else parsed.extraction
         faults += sum(problem.dropped for problem in parsed.problems)
         found.append(extraction)
-    return of_extractions(found, name=f"{name}:{Path(path).name}", labels=labels, faults=faults)
+    return of_extractions(found, name=f"{name}:{Path(path).name}", labels=labels, faults=faults, least=least)
 
 
-def of_extractions(extractions: Sequence[Extraction], *, name: str, labels: Iterable[str] | None = None, faults: int = 0) -> Corpus:
-    """A corpus of extractions that hold gold. Its labels are those that occur. Raises InputError where there are none."""
+def of_extractions(
+    extractions: Sequence[Extraction], *, name: str, labels: Iterable[str] | None = None, faults: int = 0, least: float = 0.0
+) -> Corpus:
+    """A corpus of extractions that hold gold, or silver of which ``least`` is trusted. Its labels are those that occur.
+
+    Raises InputError where there are none.
+    """
     wanted = None if labels is None else frozenset(labels)
     there = frozenset(e.label for x in extractions for e in x.entities)
     known = there if wanted is None else there & wanted
@@ -104,15 +120,22 @@ def of_extractions(extractions: Sequence[Extraction], *, name: str, labels: Iter
                     tuple((a, attribute_value(getattr(e, a))) for a in sorted(varied) if getattr(e, a, None) is not None),
                 )
                 for e in x.entities
-                if e.label in known
+                if e.label in known and certainty(e) >= least
             ),
             known,
             varied,
+            tuple((e.spans[0].start, e.spans[-1].end) for e in x.entities if e.label in known and certainty(e) < least),
         )
         for x in extractions
     )
     discontinuous = sum(len(e.spans) > 1 for x in extractions for e in x.entities)
     return Corpus(name, notes, faults, discontinuous, known)
+
+
+def certainty(entity: Entity) -> float:
+    """The confidence of a mention, else the best score of its votes; 1 where it has neither, as gold has."""
+    scores = [vote.score for vote in entity.votes if vote.score is not None]
+    return entity.confidence if entity.confidence is not None else max(scores, default=1.0)
 
 
 def overlapping(notes: Iterable[TrainingNote], others: Iterable[TrainingNote], *, least: int = 40) -> frozenset[str]:

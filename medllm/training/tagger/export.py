@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from medllm.taggers.encoding import CASE
+from medllm.taggers.features import CASE
 from medllm.training.tagger.fit import Fitted
-from medllm.training.tagger.network import CASE_FILE, TaggerNetwork
+from medllm.training.tagger.network import CASE_FILE, TaggerNetwork, save_head
 
 OPSET = 17
 
@@ -29,7 +29,7 @@ class _Graph(nn.Module):
 def export(fitted: Fitted, folder: Path, *, quantize: bool = True) -> Path:
     """Write the folder; returns the graph's path: ``model.int8.onnx``, or ``model.onnx`` unless ``quantize``."""
     folder.mkdir(parents=True, exist_ok=True)
-    fitted.config.save(folder)
+    fitted.decoding_config().save(folder)
     (folder / "tokenizer.json").write_text(fitted.tokenizer.to_json(), "utf-8")
     plain = folder / "model.onnx"
     _export_graph(fitted.network, plain)
@@ -42,10 +42,11 @@ def export(fitted: Fitted, folder: Path, *, quantize: bool = True) -> Path:
 
 
 def save_encoder(fitted: Fitted, folder: Path) -> None:
-    """The encoder alone, as a folder that transformers reads and ``medllm train tagger --base`` goes on from."""
+    """The encoder as a folder that transformers reads, and its head beside it: ``medllm train tagger --base`` goes on from both."""
     folder.mkdir(parents=True, exist_ok=True)
     fitted.network.encoder.save_pretrained(folder)
     (folder / "tokenizer.json").write_text(fitted.tokenizer.to_json(), "utf-8")
+    save_head(fitted.network, fitted.config, folder)
     if fitted.network.case is not None:
         save_file(fitted.network.case.state_dict(), folder / CASE_FILE)
 
@@ -58,7 +59,7 @@ def _export_graph(network: TaggerNetwork, path: Path) -> None:
         warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
         torch.onnx.export(
             _Graph(network),
-            (ids, torch.ones_like(ids), torch.zeros((2, 16, CASE))),
+            (ids, torch.ones_like(ids), torch.zeros((2, 16, network.case.in_features if network.case is not None else CASE))),
             str(path),
             input_names=["input_ids", "attention_mask", "case"],
             output_names=["scores"],

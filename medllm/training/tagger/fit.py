@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,29 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import get_last_checkpoint
 
-from medllm.errors import InputError
+from medllm.errors import InputError, UsageError
 from medllm.schema import Schema, attributes
 from medllm.taggers.config import TaggerConfig, window_of
 from medllm.taggers.encoding import UnitTokenizer
+from medllm.taggers.features import lexicon_of
 from medllm.taggers.sources import model_folder
 from medllm.taggers.tagger import Tagger, model_inputs
 from medllm.taggers.tags import TagSet
 from medllm.training.tagger.data import TrainingNote
-from medllm.training.tagger.layers import Example, Losses, assign_layers, attribute_heads, examples_of
-from medllm.training.tagger.network import TaggerNetwork, freeze_lower, load_case, load_encoder, marginal_loss
+from medllm.training.tagger.layers import Example, Losses, assign_layers, attribute_heads, chains_of, examples_of
+from medllm.training.tagger.network import (
+    TaggerNetwork,
+    copy_case,
+    field_loss,
+    freeze_lower,
+    load_case,
+    load_encoder,
+    load_head,
+    marginal_loss,
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +44,12 @@ class TrainingOptions:
 
     ``patience`` ends the training after so many epochs without a better F1 on the held-out notes (0: never). ``lora`` is the rank of
     the adapters (0: full fine-tuning), ``freeze`` the number of lower layers left as they are. ``average`` keeps an exponential
-    mean of the weights with this decay per step and evaluates that (0: none).
+    mean of the weights with this decay per step and evaluates that (0: none). ``crf`` learns weights of the transitions between tags.
+    ``balance`` gives the tags of rare labels more weight (the inverse square root of their frequency).
+    ``soft`` gives the attributes an encoder of their own, held to the first one by so much of the squared distance of their weights
+    (soft parameter sharing); at 0 all tasks share one encoder.
+    ``lexicons`` (names as ``medllm.lexicons.load`` takes them) give features of the units, for which inference needs them too.
+    ``attention_dropout`` costs a third of the time on a CPU: it is drawn for every pair of tokens, and attention then needs its matrix.
     """
 
     epochs: float = 10
@@ -44,6 +60,11 @@ class TrainingOptions:
     warmup: float = 0.1
     weight_decay: float = 0.01
     dropout: float = 0.1
+    attention_dropout: float = 0.0
+    crf: bool = False
+    soft: float = 0.0
+    balance: bool = False
+    lexicons: tuple[str, ...] = ()
     patience: int = 0
     lora: int = 0
     freeze: int = 0
@@ -66,7 +87,18 @@ class Fitted:
 
     def tagger(self) -> Tagger:
         """The network as a reader, in the process."""
-        return Tagger(self.config, self.tokenizer, NetworkBackend(self.network))
+        return Tagger(self.decoding_config(), self.tokenizer, NetworkBackend(self.network))
+
+    def decoding_config(self) -> TaggerConfig:
+        """The configuration with the transitions as they have been learnt so far."""
+        if not len(self.network.transitions):
+            return self.config
+        learnt = []
+        for tags, weights in zip(self.config.layers, self.network.transitions, strict=True):
+            scores = np.array(tags.transitions, np.float64)
+            scores[:-1, :-1] += weights.detach().cpu().numpy()
+            learnt.append(tuple(tuple(float(x) for x in row) for row in scores))
+        return dataclasses.replace(self.config, transitions=tuple(learnt))
 
 
 class NetworkBackend:
@@ -77,13 +109,13 @@ class NetworkBackend:
     def __init__(self, network: TaggerNetwork) -> None:
         self._network = network
 
-    def scores(self, ids: NDArray[np.int64], mask: NDArray[np.int64], case: NDArray[np.float32]) -> NDArray[np.float32]:
+    def scores(self, ids: NDArray[np.int64], mask: NDArray[np.int64], features: NDArray[np.float32]) -> NDArray[np.float32]:
         """See ``medllm.taggers.backends.Backend``."""
         was_training = self._network.training
         self._network.eval()
         device = self._network.head.weight.device
         with torch.inference_mode():
-            found = self._network(*(torch.from_numpy(x).to(device) for x in (ids, mask, case)))
+            found = self._network(*(torch.from_numpy(x).to(device) for x in (ids, mask, features)))
         self._network.train(was_training)
         return np.asarray(found.float().cpu().numpy(), np.float32)
 
@@ -111,8 +143,8 @@ def fit(
         raise InputError("the training notes have no mentions", hint="a tagger learnt from them would find nothing")
     torch.manual_seed(options.seed)
     source = model_folder(base)
-    tokenizer = UnitTokenizer.load(source, breaks=options.breaks)
-    encoder = start.encoder if start is not None else load_encoder(source)
+    tokenizer = UnitTokenizer.load(source, breaks=options.breaks, lexicon=lexicon_of(options.lexicons))
+    encoder = start.encoder if start is not None else load_encoder(source, attention_dropout=options.attention_dropout)
     window, overlap = window_of(encoder.config.to_dict())
     config = TaggerConfig(
         name,
@@ -122,15 +154,28 @@ def fit(
         overlap=overlap,
         case=options.case,
         breaks=options.breaks,
+        lexicons=options.lexicons,
     )
-    network = TaggerNetwork(encoder, config.outputs, case=options.case, dropout=options.dropout)
-    load_case(network, source)
-    if start is not None and start.case is not None and network.case is not None:
-        network.case.load_state_dict(start.case.state_dict())
     if options.freeze:
         freeze_lower(encoder, options.freeze)
+    if options.soft and options.lora:
+        raise UsageError("adapters stand on one encoder", hint="leave out --lora or --soft-sharing")
+    network = TaggerNetwork(
+        encoder,
+        config.outputs,
+        features=tokenizer.features if options.case else 0,
+        dropout=options.dropout,
+        fields=config.layers if options.crf else (),
+        apart=sum(len(head.values) for head in config.attributes) if options.soft else 0,
+    )
+    load_case(network, source)
+    load_head(network, config, source)
+    if start is not None and start.case is not None:
+        copy_case(network, start.case.weight)
     if options.lora:
         network.encoder = _with_lora(encoder, options.lora)
+    if options.balance and options.crf:
+        raise UsageError("a random field has no weights of labels", hint="leave out --balance or --crf")
     losses = Losses()
     examples = [e for note in notes for e in examples_of(note, config, tokenizer, size=min(options.window, window) - 2, losses=losses)]
     fitted = Fitted(network, config, tokenizer, losses, ())
@@ -151,6 +196,19 @@ class _Examples(Dataset[Example]):
         return self._examples[index]
 
 
+class _ByLength(LengthGroupedSampler):
+    """Another order in every epoch, the same one where a broken training goes on."""
+
+    def __init__(self, batch: int, lengths: list[int], seed: int) -> None:
+        super().__init__(batch, lengths=lengths, generator=torch.Generator())
+        self._seed = seed
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """What the order depends on beside the seed."""
+        self.generator.manual_seed(self._seed * 1_000_003 + epoch)
+
+
 class _TaggerTrainer(Trainer):
     """Marginal loss over the heads, two learning rates, and scores of whole notes instead of tokens."""
 
@@ -160,24 +218,37 @@ class _TaggerTrainer(Trainer):
     def __init__(self, fitted: Fitted, held_out: Sequence[TrainingNote], options: TrainingOptions, **kwargs: Any) -> None:
         self.fitted, self.held_out, self.options = fitted, held_out, options
         layers, heads = fitted.config.slices()
-        self.slices = (*layers, *heads)
+        self.fields, self.slices = (layers, heads) if options.crf else ((), (*layers, *heads))
+        self.weights = label_weights(fitted.config, kwargs["train_dataset"]) if options.balance else None
+        self.schemes = [torch.from_numpy(tags.transitions[:-1, :-1]) for tags in fitted.config.layers]
         super().__init__(model=fitted.network, data_collator=self._collate, **kwargs)
 
     def _collate(self, batch: Sequence[Example]) -> dict[str, torch.Tensor]:
-        ids, mask, case = model_inputs(self.fitted.tokenizer, [(e.encoded, e.window) for e in batch])
+        ids, mask, features = model_inputs(self.fitted.tokenizer, [(e.encoded, e.window) for e in batch])
         rows = np.concatenate([np.full(len(e.rows), i) for i, e in enumerate(batch)])
         return {
             "input_ids": torch.from_numpy(ids),
             "attention_mask": torch.from_numpy(mask),
-            "case": torch.from_numpy(case),
+            "case": torch.from_numpy(features),
             "rows": torch.from_numpy(rows),
             "columns": torch.from_numpy(np.concatenate([e.rows for e in batch])),
             "allowed": torch.from_numpy(np.concatenate([e.allowed for e in batch])),
+            "chains": torch.from_numpy(chains_of(batch)),
         }
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
+        """Windows of similar length in a batch, so that little is padding."""
+        lengths = [example.window.end - example.window.start for example in self.train_dataset]
+        return _ByLength(self.options.batch, lengths, self.options.seed)
 
     def compute_loss(self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, **_: Any) -> Any:
         scores = model(inputs["input_ids"], inputs["attention_mask"], inputs["case"])
-        loss = marginal_loss(scores[inputs["rows"], inputs["columns"]], inputs["allowed"], self.slices)
+        units, allowed = scores[inputs["rows"], inputs["columns"]], inputs["allowed"]
+        loss = marginal_loss(units, allowed, self.slices, None if self.weights is None else self.weights.to(units.device))
+        for where, weights, scheme in zip(self.fields, self.fitted.network.transitions, self.schemes, strict=False):
+            loss = loss + field_loss(units[:, where], allowed[:, where], inputs["chains"], weights + scheme.to(weights.device))
+        if self.fitted.network.second is not None:
+            loss = loss + self.options.soft * self.fitted.network.distance()
         return (loss, scores) if return_outputs else loss
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
@@ -186,7 +257,7 @@ class _TaggerTrainer(Trainer):
             groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
             for name, parameter in self.fitted.network.named_parameters():
                 if parameter.requires_grad:
-                    rate = self.options.rate if name.startswith("encoder.") else self.options.head_rate
+                    rate = self.options.rate if name.startswith(("encoder.", "second.")) else self.options.head_rate
                     decay = self.options.weight_decay if parameter.ndim > 1 else 0.0
                     groups.setdefault((rate, decay), []).append(parameter)
             self.optimizer = torch.optim.AdamW(
@@ -199,6 +270,20 @@ class _TaggerTrainer(Trainer):
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+
+def label_weights(config: TaggerConfig, examples: Iterable[Example]) -> torch.Tensor:
+    """[outputs]: 1 for outside and attributes; for a tag, the inverse square root of its share among the tags of mentions, 1 on average."""
+    count = np.zeros(config.outputs)
+    for example in examples:
+        sure = example.allowed[:, : config.slices()[0][-1].stop]
+        count[: sure.shape[1]] += sure[sure.sum(1) < sure.shape[1]].sum(0)
+    weights = np.ones(config.outputs)
+    for tags, where in zip(config.layers, config.slices()[0], strict=True):
+        inside = np.array([kind != "O" for kind, _ in tags.tags])
+        found = np.sqrt(count[where][inside].clip(min=1))
+        weights[where][inside] = found.mean() / found
+    return torch.tensor(weights, dtype=torch.float32)
 
 
 class _Average(TrainerCallback):

@@ -45,13 +45,28 @@ def assign_layers(notes: Iterable[TrainingNote], order: Sequence[str]) -> tuple[
 class Example:
     """A window to learn from. ``allowed`` [units, outputs]: the tags that each unit may have; all of them where nothing is known.
 
-    ``rows`` are the tokens (with the start token counted) at which the units' scores stand.
+    ``rows`` are the tokens (with the start token counted) at which the units' scores stand; ``segment`` numbers the stretches that no
+    mention crosses.
     """
 
     encoded: Encoded
     window: Window
     rows: NDArray[np.int64]
     allowed: NDArray[np.bool_]
+    segment: NDArray[np.int64]
+
+
+def chains_of(examples: Sequence[Example]) -> NDArray[np.int64]:
+    """[chains, longest] indexes of the examples' units, one stretch without an edge a row, -1 behind its end."""
+    at, found = 0, []
+    for example in examples:
+        cuts = np.flatnonzero(np.diff(example.segment)) + 1
+        found += np.split(np.arange(at, at + len(example.rows)), cuts)
+        at += len(example.rows)
+    chains = np.full((len(found), max(map(len, found))), -1, np.int64)
+    for row, chain in enumerate(found):
+        chains[row, : len(chain)] = chain
+    return chains
 
 
 @dataclass
@@ -73,7 +88,7 @@ def examples_of(
     for window in windows(encoded, size, 0):
         low, high = np.searchsorted(encoded.first, [window.start, window.end])
         if high > low:
-            found.append(Example(encoded, window, encoded.first[low:high] - window.start + 1, allowed[low:high]))
+            found.append(Example(encoded, window, encoded.first[low:high] - window.start + 1, allowed[low:high], encoded.segment[low:high]))
     return found
 
 
@@ -103,6 +118,8 @@ def allowed_outputs(note: TrainingNote, encoded: Encoded, config: TaggerConfig, 
             taken[low:high] = True
             allowed[low:high, where] = False
             allowed[np.arange(low, high), np.array(tags.mention(mention.label, high - low)) + where.start] = True
+    for start, end in note.unsure:
+        allowed[(starts < end) & (ends > start), : layers[-1].stop] = True
     for head, where in zip(config.attributes, heads, strict=True):
         if head.name not in note.attributes:
             continue

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medllm.document import Note
 from medllm.errors import InputError, UsageError
+from medllm.formats.inputs import read_inputs
 from medllm.schema import Schema
 from medllm.taggers.tagger import Tagger
+from medllm.training.augmentation import augmented
 from medllm.training.tagger.card import held_out_scores, write_card
 from medllm.training.tagger.data import Corpus, TrainingNote, overlapping, read_corpus
 from medllm.training.tagger.export import export, save_encoder
@@ -27,7 +30,9 @@ class Job:
     """What to train on what. Locations are ``FORMAT:PATH``, or ``FORMAT:PATH@LABELMAP.toml``.
 
     ``auxiliary`` corpora teach the encoder first, each with a head of its own that is dropped before the second stage, over ``data``.
-    ``held_out`` is a location, or the share of the notes of ``data`` to hold out (0 for none).
+    ``held_out`` is a location, or the share of the notes of ``data`` to hold out (0 for none). ``silver`` are notes that a reader
+    annotated, trusted where its confidence is at least ``silver_least``. ``augment`` names operators of ``medllm.training.augmentation``
+    that make ``copies`` changed notes of each. ``pretraining`` is a folder of raw notes that the encoder is adapted to first.
     """
 
     data: Sequence[str]
@@ -37,6 +42,12 @@ class Job:
     held_out: str | float = 0.1
     auxiliary: Sequence[str] = ()
     auxiliary_epochs: float = 2
+    silver: Sequence[str] = ()
+    silver_least: float = 0.8
+    augment: Sequence[str] = ()
+    copies: int = 1
+    pretraining: str | None = None
+    pretraining_epochs: float = 3
     name: str = "tagger"
     licence: str = "other"
     quantize: bool = True
@@ -52,16 +63,21 @@ def train(
     report: Callable[[dict[str, float]], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Train, write the folder with its card, and return the held-out scores. Raises MedllmError."""
+    if not job.data and not job.silver:
+        raise UsageError("there is nothing to learn from", hint="give --data FORMAT:PATH, or --silver with what a reader extracted")
     schema = Schema.load(job.schema) if job.schema else None
     corpora = [_read(location, schema, job.labels) for location in job.data]
+    silver = [_read(location, schema, job.labels, least=job.silver_least) for location in job.silver]
     training, held_out = _divide(corpora, job, schema, options.seed)
-    training, remarks = _without_overlap(training, held_out)
+    training, remarks = _without_overlap([*training, *(note for corpus in silver for note in corpus.notes)], held_out)
     _check(corpora, training, held_out, warn)
+    more = augmented(training, job.augment, copies=job.copies, seed=options.seed)
     folder.mkdir(parents=True, exist_ok=True)
-    start = _auxiliary(job, held_out, folder, options, report) if job.auxiliary else None
+    base = _pretrained(job, held_out, folder, options, report) if job.pretraining else job.base
+    start = _auxiliary(job, base, held_out, folder, options, report) if job.auxiliary else None
     fitted = fit(
-        training,
-        job.base,
+        [*training, *more],
+        base,
         folder / "checkpoints",
         options,
         name=job.name,
@@ -79,7 +95,9 @@ def train(
     export(fitted, folder, quantize=job.quantize)
     save_encoder(fitted, folder / "encoder")
     scores = held_out_scores(Tagger.load(folder), held_out) if held_out else {}
-    used = [dataclasses.replace(c, notes=tuple(n for n in c.notes if n in set(training))) for c in corpora]
+    kept = set(training)
+    used = [dataclasses.replace(c, notes=tuple(n for n in c.notes if n in kept)) for c in (*corpora, *silver)]
+    remarks += _remarks(job, len(more), silver)
     write_card(
         folder,
         name=job.name,
@@ -95,13 +113,54 @@ def train(
     return scores
 
 
-def _read(location: str, schema: Schema | None, labels: Sequence[str] | None) -> Corpus:
+def _read(location: str, schema: Schema | None, labels: Sequence[str] | None, *, least: float = 0.0) -> Corpus:
     place, at, labelmap = location.partition("@")
-    return read_corpus(place, schema, Path(labelmap) if at else None, labels)
+    return read_corpus(place, schema, Path(labelmap) if at else None, labels, least=least)
+
+
+def _pretrained(
+    job: Job, held_out: Sequence[TrainingNote], folder: Path, options: TrainingOptions, report: Callable[[dict[str, float]], None]
+) -> str:
+    """The encoder after masked language modelling on raw notes, none of which shares a line with the held-out ones."""
+    from medllm.training.pretraining import PretrainingOptions, pretrain
+
+    texts = [note for note in read_inputs([str(job.pretraining)]) if isinstance(note, Note)]
+    raw = [TrainingNote(note.id, note.text, (), frozenset()) for note in texts]
+    shared = overlapping(raw, held_out)
+    target = folder / "pretrained"
+    if not (target / "config.json").is_file():
+        own = PretrainingOptions(
+            epochs=job.pretraining_epochs,
+            rate=options.rate,
+            batch=options.batch,
+            window=options.window,
+            freeze=options.freeze,
+            seed=options.seed,
+            device=options.device,
+        )
+        gained = pretrain([note.text for note in raw if note.id not in shared], job.base, target, own, report=report)
+        report(gained | {"epoch": job.pretraining_epochs})
+    return str(target)
+
+
+def _remarks(job: Job, more: int, silver: Sequence[Corpus]) -> list[str]:
+    remarks = []
+    if more:
+        remarks.append(f"{more} changed copies of training notes were learnt from too: {', '.join(job.augment)}.")
+    if silver:
+        remarks.append(f"{', '.join(c.name for c in silver)}: annotated by a reader; below {job.silver_least} nothing was learnt from it.")
+    if job.pretraining:
+        remarks.append("The encoder was first adapted to raw notes by masked language modelling.")
+    return remarks
 
 
 def _auxiliary(
-    job: Job, held_out: Sequence[TrainingNote], folder: Path, options: TrainingOptions, report: Callable[[dict[str, float]], None]
+    job: Job,
+    base: str,
+    held_out: Sequence[TrainingNote],
+    folder: Path,
+    options: TrainingOptions,
+    report: Callable[[dict[str, float]], None],
 ) -> Fitted:
     """The first stage: all auxiliary corpora at once, each with its own labels, none of them sharing text with the held-out notes."""
     notes = []
@@ -110,7 +169,7 @@ def _auxiliary(
         shared = overlapping(corpus.notes, held_out)
         notes += [note for note in corpus.notes if note.id not in shared]
     first = dataclasses.replace(options, epochs=job.auxiliary_epochs, patience=0)
-    return fit(notes, job.base, folder / "checkpoints-auxiliary", first, name=job.name, report=report)
+    return fit(notes, base, folder / "checkpoints-auxiliary", first, name=job.name, report=report)
 
 
 def _divide(corpora: Sequence[Corpus], job: Job, schema: Schema | None, seed: int) -> tuple[list[TrainingNote], list[TrainingNote]]:
