@@ -49,8 +49,8 @@ def train(
     config = configuration(notes, concepts=concepts)
     counts = Counter(word for note in notes for word in words_of(UNITS.encode(note.text)))
     marks = [f"<{side}{role}:{label}>" for label in config.labels for role in "ht" for side in ("", "/")]
-    vocabulary = {w: n for n, w in enumerate(["", "?", *marks, *(w for w, c in counts.items() if c > 1)])}
-    labels = {label: n for n, label in enumerate(["", *config.labels], 0)}
+    vocabulary = {w: n for n, w in enumerate(dict.fromkeys(["", "?", *marks, *(w for w, c in counts.items() if c > 1)]))}
+    labels = {label: n for n, label in enumerate(["", *config.labels])}
     examples = []
     for note in notes:
         rows, keys, gold = sequences(note, config, vocabulary, labels)

@@ -50,6 +50,9 @@ def evaluate(
     tagger_labels: Annotated[
         str | None, typer.Option(metavar="THEIRS=OURS,...", help="The tagger's labels in the schema's.", rich_help_panel=_MODEL)
     ] = None,
+    tagger_relations: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="A relation classifier for the tagger's mentions.", rich_help_panel=_MODEL)
+    ] = None,
     engine: Annotated[
         str | None, typer.Option(help="auto, vllm, vllm-offline, embedded, transformers, replay.", rich_help_panel=_MODEL)
     ] = None,
@@ -96,7 +99,12 @@ def evaluate(
         raise UsageError("a suite has its schema and its label map", hint="give --gold FORMAT:PATH with --schema and --label-map")
     chosen = suites.load(suite) if suite is not None else suites.of_files(gold or "", schema, label_map)
     asked = {"engine": engine, "model": model, "layout": layout, "chunk_tokens": chunk_tokens, "relations": relations, "language": language}
-    tagging = {"readers": readers, "tagger": tagger, "tagger_labels": label_pairs(tagger_labels) or None}
+    tagging = {
+        "readers": readers,
+        "tagger": tagger,
+        "tagger_labels": label_pairs(tagger_labels) or None,
+        "tagger_relations": tagger_relations,
+    }
     chosen = chosen.with_settings(asked | tagging, labels=_names(labels), metrics=_names(metrics), samples=bootstrap)
     pack = Schema.load(chosen.pack_name)
     found = read_gold(chosen, pack, data=data, split=split, limit=limit)

@@ -111,6 +111,7 @@ def extractor_of(suite: Suite, schema: Schema, options: EngineOptions, prompts: 
         readers=given.readers,
         tagger=given.tagger,
         tagger_labels=given.tagger_labels,
+        tagger_relations=given.tagger_relations,
     )
 
 

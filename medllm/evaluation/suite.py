@@ -53,6 +53,7 @@ class ReadingSettings(_Strict):
     readers: Literal["auto", "llm", "tagger"] = "auto"
     tagger: str | None = None
     tagger_labels: Mapping[str, str] | None = None
+    tagger_relations: str | None = None
     engine: str = "auto"
     model: str | None = None
     layout: Literal["lines", "copy"] = "lines"

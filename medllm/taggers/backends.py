@@ -80,14 +80,14 @@ class TorchBackend:
                 f"the tagger cannot be loaded ({type(error).__name__})",
                 hint="its weights must be model.safetensors; pickled ones are refused",
             ) from error
-        self._model = model.eval().to(self.device)
+        self.model = model.eval().to(self.device)
         self.name = f"torch:{self.device}"
 
     def scores(self, ids: NDArray[np.int64], mask: NDArray[np.int64], features: NDArray[np.float32]) -> NDArray[np.float32]:
         """See ``Backend``; ``features`` are not used, as models of the hub have no such input."""
         torch = self._torch
         with torch.inference_mode():
-            logits = self._model(
+            logits = self.model(
                 input_ids=torch.from_numpy(ids).to(self.device), attention_mask=torch.from_numpy(mask).to(self.device)
             ).logits
         return np.asarray(logits.float().cpu().numpy(), np.float32)

@@ -24,7 +24,7 @@ def features(text: str) -> dict[int, float]:
     """Buckets of the words and pairs of words of a text, in lower case with every digit a 0, each once; of unit length.
 
     >>> len(features("BP 120/80")), features("bp 999/11") == features("BP 120/80")
-    (7, True)
+    (6, True)
     """
     words = [_DIGITS.sub("0", w[:3] if w[0].isdigit() else w) for w in _WORD.findall(text.lower())[:FIRST_WORDS]]
     words = [w.rstrip("0") + "0" if w[0] == "0" else w for w in words]

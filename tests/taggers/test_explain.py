@@ -7,11 +7,15 @@ import pytest
 from typer.testing import CliRunner
 
 from medllm.cli import app
-from medllm.taggers.config import TaggerConfig
+from medllm.document import Extraction, Note, Vote
+from medllm.report.reasons import shaded
+from medllm.schema import Schema
+from medllm.taggers.backends import TorchBackend
 from medllm.taggers.explain import explain_mention
+from medllm.taggers.reader import TaggerReader
+from medllm.taggers.reasons import reasons
 from medllm.taggers.sources import model_folder
 from medllm.taggers.tagger import Tagger
-from medllm.taggers.tags import TagSet
 from medllm.taggers.testing import tiny_tokenizer
 
 TEXT = "ALLERGIES: none.\nHe takes aspirin 81 mg daily for his chest pain.\nHe denied any fever, and has no cough."
@@ -42,28 +46,47 @@ def test_a_long_mention_and_the_edges_of_a_text_are_explained(tagger: Tagger) ->
         explain_mention(tagger, TEXT, 0, 5, "no such label")
 
 
-def test_integrated_gradients_add_up_to_the_difference_of_the_scores() -> None:
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a token classifier for torch, with random weights."""
     torch = pytest.importorskip("torch", reason="gradients need torch")
     transformers = pytest.importorskip("transformers", reason="gradients need transformers")
-    from medllm.taggers.gradients import attention_of, explain_by_gradients, of_classifier
-
-    tokenizer = tiny_tokenizer()
-    config = TaggerConfig("tiny", (TagSet.of(["drug", "problem"]),), window=100, overlap=8)
     torch.manual_seed(0)
+    folder, tokenizer = tmp_path_factory.mktemp("tiny"), tiny_tokenizer()
+    names = ["O", "B-drug", "I-drug", "B-problem", "I-problem"]
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "max_position_embeddings": 130}
     vocabulary = len(json.loads(tokenizer.to_json())["model"]["vocab"])
-    network = transformers.BertForTokenClassification(
-        transformers.BertConfig(vocab_size=vocabulary, num_labels=config.outputs, initializer_range=0.3, **sizes)
-    ).eval()
-    model, text = of_classifier(network), "no pain, no fever"
-    span = (text.index("fever"), len(text), "problem")
-    found, baseline = explain_by_gradients(model, config, tokenizer, text, *span, steps=400)
+    config = transformers.BertConfig(vocab_size=vocabulary, id2label=dict(enumerate(names)), initializer_range=0.3, **sizes)
+    transformers.BertForTokenClassification(config).save_pretrained(folder)
+    (folder / "tokenizer.json").write_text(tokenizer.to_json())
+    return folder
+
+
+def test_integrated_gradients_add_up_to_the_difference_of_the_scores(network: Path) -> None:
+    from medllm.taggers.gradients import attention_of, explain_by_gradients, of_classifier
+
+    tagger, text = Tagger.load(network, device="cpu"), "no pain, no fever"
+    assert isinstance(tagger.backend, TorchBackend)
+    model, span = of_classifier(tagger.backend.model), (text.index("fever"), len(text), "problem")
+    found, baseline = explain_by_gradients(model, tagger.config, tagger.tokenizer, text, *span, steps=400)
     assert abs(found.score - baseline) > 0.05
     assert sum(w.value for w in found.words) == pytest.approx(found.score - baseline, abs=0.01)
     assert [text[w.start : w.end] for w in found.words] == ["no", "pain", ",", "no", "fever"]
-    attention = attention_of(model, config, tokenizer, text, *span)
-    assert "attention" in attention.method
+    attention = attention_of(model, tagger.config, tagger.tokenizer, text, *span)
     assert 0 < sum(w.value for w in attention.words) <= 1.0001
+
+
+def test_gradients_and_attention_are_shown_for_a_tagger_in_torch(network: Path) -> None:
+    reader = TaggerReader(Tagger.load(network, device="cpu"), Schema.load("clinical"))
+    note = Note(id="n", text="no pain, no fever")
+    vote = Vote(reader="tagger")
+    mention = reader.schema.entity("problem").at(note.text, 3, 7, id="T1", votes=(vote,))
+    found = reasons(Extraction(note=note, entities=(mention, mention.model_copy(update={"id": "T2", "votes": ()}))), reader)
+    assert [e.method.split(" (")[0] for e in found["T1"]] == ["integrated gradients", "attention"]
+    assert set(found) == {"T1"}
+    shown = shaded(found["T1"][0], note.text)
+    assert "".join(piece for piece, *_ in shown["pieces"]) == note.text
+    assert max(abs(shade) for *_, shade in shown["pieces"]) == 4
 
 
 def test_the_page_shows_reasons_on_demand(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """A relation classifier trained for real, on a tiny encoder: it learns, exports, reads, and says what is wrong with the data."""
 
-import json
 import random
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from medllm.schema import Schema
 from medllm.taggers.explain import explain_relation
 from medllm.taggers.linking import link
 from medllm.taggers.relations import PairMention, RelationClassifier, RelationConfig
-from medllm.taggers.testing import tiny_tokenizer
 from medllm.training.relations import RelationOptions, fit
 from medllm.training.relations.data import RelationCorpus, in_parts, of_extractions
 from medllm.training.relations.score import found_in
@@ -49,22 +47,6 @@ def corpus(number: int, seed: int = 0) -> RelationCorpus:
     parsed = [inline.parse(text, f"n{seed}-{i}", Schema.load("clinical")) for i, text in enumerate(marked_notes(number, seed))]
     assert not any(p.problems for p in parsed)
     return of_extractions([p.extraction for p in parsed], name="made")
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BERT of two layers with random weights."""
-    import torch
-    from transformers import BertConfig, BertModel
-
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("tiny-bert")
-    tokenizer = tiny_tokenizer()
-    size = len(json.loads(tokenizer.to_json())["model"]["vocab"])
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "max_position_embeddings": 130}
-    BertModel(BertConfig(vocab_size=size, **sizes)).save_pretrained(folder)
-    (folder / "tokenizer.json").write_text(tokenizer.to_json())
-    return folder
 
 
 @pytest.fixture(scope="module")

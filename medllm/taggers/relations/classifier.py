@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medllm.errors import ModelError
-from medllm.taggers.backends import ONNX_NAMES, Backend, OnnxBackend
+from medllm.taggers.backends import ONNX_NAMES, Backend, OnnxBackend, onnx_session
 from medllm.taggers.config import folder_digest
 from medllm.taggers.encoding import Encoded, UnitTokenizer, windows
 from medllm.taggers.relations.config import CONFIG, RelationConfig
@@ -34,16 +34,7 @@ class OnnxPairs:
     """The network over pairs, under ONNX Runtime."""
 
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        if threads is not None:
-            options.intra_op_num_threads = threads
-        try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # the library's errors have no common base
-            raise ModelError(f"{path.name} cannot be loaded ({type(error).__name__})", hint="is the file whole?") from error
+        self._session = onnx_session(path, threads=threads)
 
     def pairs(self, heads: Vectors, tails: Vectors, features: NDArray[np.int64]) -> Vectors:
         """See ``PairBackend``."""

@@ -1,6 +1,5 @@
 """Training a relation classifier with the Trainer of transformers; a broken training goes on from its last checkpoint."""
 
-import dataclasses
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -78,7 +77,7 @@ class NetworkBackend:
     def __init__(self, network: RelationNetwork) -> None:
         self._network = network
 
-    def scores(self, ids: NDArray[np.int64], mask: NDArray[np.int64], case: NDArray[np.float32]) -> NDArray[np.float32]:
+    def scores(self, ids: NDArray[np.int64], mask: NDArray[np.int64], features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Hidden states; see ``medllm.taggers.backends.Backend``."""
         return self._run(self._network.hidden, ids, mask)
 
@@ -111,8 +110,7 @@ def fit(
     """
     torch.manual_seed(options.seed)
     source = model_folder(base)
-    encoder = load_encoder(source)
-    _without_attention_dropout(encoder)
+    encoder = load_encoder(source, attention_dropout=0.0)
     tokenizer = UnitTokenizer.load(source, breaks=True)
     config = configure(notes, encoder, tokenizer, options, name)
     if options.layers:
@@ -161,14 +159,6 @@ def _reach(notes: Sequence[RelationNote], tokenizer: UnitTokenizer, cover: float
         placed = Placed.among(tokenizer.encode(note.text), note.mentions)
         found += [reach_of(placed, head, tail) for head, tail, _ in note.relations]
     return int(np.quantile(found, cover, method="higher"))
-
-
-def _without_attention_dropout(encoder: Any) -> None:
-    """On a CPU it costs 40 % of the time, and no score was seen to gain from it."""
-    for module in encoder.modules():
-        dropout = getattr(module, "dropout", None)
-        if type(module).__name__.endswith("SelfAttention") and isinstance(dropout, torch.nn.Dropout):
-            dropout.p = 0.0
 
 
 class _Examples(Dataset[Example]):
@@ -259,8 +249,3 @@ def _train(
     trainer = _RelationTrainer(network, tokenizer, options, args=arguments, train_dataset=_Examples(examples), callbacks=[history])
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(folder)) if folder.is_dir() else None)
     return history.rows
-
-
-def settings_of(options: RelationOptions) -> dict[str, Any]:
-    """The options by name."""
-    return dataclasses.asdict(options)

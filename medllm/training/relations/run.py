@@ -17,6 +17,8 @@ from medllm.training.relations.fit import Fitted, RelationOptions, fit
 from medllm.training.relations.score import RelationScores, held_out_scores
 from medllm.training.tagger.data import TrainingNote, overlapping
 
+LONG = 100_000
+"""A note with more characters than this gets a warning where concepts are joined: it is learnt whole, in one step."""
 FEW = 20
 """A relation with fewer examples than this gets a warning."""
 
@@ -108,6 +110,8 @@ def _check(corpora: Sequence[RelationCorpus], training: Sequence[RelationNote], 
     for corpus in corpora:
         if corpus.faults:
             warn(f"{corpus.name}: {corpus.faults} annotations cannot be read; `medllm score` with this corpus as gold lists them")
+    if concepts and (long := sum(len(note.text) > LONG for note in training)):
+        warn(f"{long} notes have more than {LONG:,} characters, and each is learnt in one step: that may need much memory")
     if few := [f"{label} ({count})" for label, count in sorted(counts.items()) if count < FEW]:
         warn(f"relations with fewer than {FEW} examples are hardly learnt: {', '.join(few)}")
 
