@@ -35,8 +35,9 @@ SAMPLES, SEED = 1000, 0
 WORD = re.compile("[a-zA-Z0-9]+")
 SECTIONS = ("Strict", "Relaxed", "Token", "HIPAA Strict", "HIPPA Token", "Binary Strict", "Binary Token", "Binary HIPPA Token")
 CAVEAT = (
-    "notes and rules have the same author, so the figures say less than those of a hospital's own notes would; no tagger of names was "
-    "used, only titles, fields, lists and repetition"
+    "the author of the notes wrote the rules too, not looking at half b but not without knowing it: some labels of numbers and some "
+    "occupations stand in both. Take its figures as an upper bound of what a hospital's own notes would give. No tagger of names was used, "
+    "only titles, fields, lists and repetition"
 )
 
 
