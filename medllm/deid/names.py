@@ -38,7 +38,10 @@ _TITLE = regex.compile(
     r"|Rabbi|Sister|Coach|[Oo]fficer|Chaplain|Sra?"
     r"|Deacon|Captain|Sgt))\b(?:\.[ ]?|[ ])(?:and[ ]M(?:rs|s|r)\b\.?[ ])?"
 )
-_AFTER_DEGREE = regex.compile(rf"(?:[ ]?,[ ]{{0,2}}|[ ]{{1,2}}|[ ]*/[ ]*(?=PGY))(?:{_DEGREE})(?![\w'’])")
+_AFTER_DEGREE = regex.compile(rf"(?:[ ]?,[ ]{{0,2}}|[ ]{{1,2}}|[ ]{{0,2}}/[ ]{{0,2}}(?=PGY))(?:{_DEGREE})(?![\w'’])")
+_WHOLE_DEGREE = regex.compile(rf"{_DEGREE}(?!\w)")
+_LINE_BEGINS = regex.compile(r"(?:^|\n)[ \t]*$")
+_LINE_ENDS = regex.compile(r"[ ,.]*(?:\n|\Z)")
 _LOWER_DEGREE = regex.compile(r"[ ](?:md|np|rn|dpt|pa-c|do)(?=[ ]*(?:$|[\n,;/.]))", regex.MULTILINE)
 _FIELD = regex.compile(
     r"(?:(?P<doctor>\b(?:attending(?: physician| md| of record)?|surgeons?|assistants?|(?:assisting|referring|requesting"
@@ -152,7 +155,7 @@ def _by_lists(text: str) -> Iterator[Finding]:
         comma = "," in text[span[0] : span[1]]
         if not word[0].isupper() and not (comma and all(not is_word(w) for w in words)):
             continue
-        whole_line = not text[: span[0]].rpartition("\n")[2].strip() and not text[span[1] :].partition("\n")[0].strip(" ,.")
+        whole_line = _LINE_BEGINS.search(text, max(0, span[0] - 40), span[0]) and _LINE_ENDS.match(text, span[1])
         if any(is_eponym(part) for w in words for part in w.split("-")) and not is_given(words[0]):
             continue
         initial = regex.match(r"\p{Lu}\.[ ]?\p{Lu}\p{L}", text[span[0] : span[1]])
@@ -246,7 +249,7 @@ def _read(text: str, position: int, *, sure: bool, comma: bool = False, lower: b
         if gap and quoted not in '("“':
             position = gap.end()
         elif comma and not commas and (found := _COMMA.match(text, end)) and (nxt := _TOKEN.match(text, found.end())):
-            if _may_be_name(text, nxt, sure=sure, lower=lower, begun=True) and not regex.match(rf"{_DEGREE}(?![\w])", text[found.end() :]):
+            if _may_be_name(text, nxt, sure=sure, lower=lower, begun=True) and not _WHOLE_DEGREE.match(text, found.end()):
                 commas, position = 1, found.end()
             else:
                 break
