@@ -28,8 +28,8 @@ class Word(NamedTuple):
 def word_form(word: str) -> str:
     """The form of one word.
 
-    >>> [word_form(w) for w in ("Diseases", "biopsies", "TUMOUR", "haemorrhage", "pus", "sepsis")]
-    ['disease', 'biopsy', 'tumor', 'hemorrhage', 'pus', 'sepsis']
+    >>> [word_form(w) for w in ("Diseases", "biopsies", "abscesses", "TUMOUR", "haemorrhage", "pus", "sepsis")]
+    ['disease', 'biopsy', 'abscess', 'tumor', 'hemorrhage', 'pus', 'sepsis']
     """
     form = unicodedata.normalize("NFKD", word).casefold()
     if not form.isascii():
@@ -38,6 +38,8 @@ def word_form(word: str) -> str:
         form = form.replace("ae", "e").replace("oe", "e")
         if form.endswith("ies"):
             form = form[:-3] + "y"
+        elif form.endswith(("ches", "shes", "sses", "xes")):
+            form = form[:-2]
         if form.endswith(("our", "ours")):
             form = form.replace("our", "or")
     if len(form) > 3 and form.endswith("s") and form[-2] not in "sui":

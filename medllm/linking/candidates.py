@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from medllm.errors import UsageError
 from medllm.lexicons import Lexicon, normalise
 from medllm.lexicons.lexicon import FUNCTION_WORDS
 
@@ -58,13 +57,9 @@ class Candidate(NamedTuple):
 
 
 class Candidates:
-    """An index over all names of lexicons. Raises UsageError where rapidfuzz is not installed."""
+    """An index over all names of lexicons."""
 
     def __init__(self, lexicons: Iterable[Lexicon]) -> None:
-        try:
-            import rapidfuzz  # noqa: F401
-        except ImportError as error:
-            raise UsageError("names cannot be compared: rapidfuzz is not installed", hint="pip install 'medllm[link]'") from error
         self._codes: list[tuple[str, ...]] = []
         self._keys: list[str] = []
         tokens: dict[str, int] = {}

@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from functools import cached_property
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from medllm.document import Entity, Extraction, Vote
+from medllm.errors import UsageError
 from medllm.lexicons import Concept, Kind, Lexicon, normalise
 from medllm.linking.abbreviations import defined_abbreviations
 from medllm.linking.candidates import Candidate, Candidates, loose
@@ -64,6 +66,8 @@ class Linker:
         kinds: Mapping[str, Sequence[Kind]] | None = None,
         near: float = NEAR,
     ) -> None:
+        if find_spec("rapidfuzz") is None:
+            raise UsageError("names cannot be compared: rapidfuzz is not installed", hint="pip install 'medllm[link]'")
         self.lexicon = lexicon
         self._lexicons = [some for some in (own, lexicon, aliases) if some is not None]
         self._kinds = {label.lower(): tuple(some) for label, some in (KINDS if kinds is None else kinds).items()}

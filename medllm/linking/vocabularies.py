@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
 from medllm.document import Extraction
@@ -38,11 +39,13 @@ class Linkers:
     def __init__(self, linkers: Iterable[Linker], fingerprint: Mapping[str, str] | None = None) -> None:
         self._linkers = tuple(linkers)
         self.fingerprint = dict(fingerprint or {})
+        self._turn = Lock()  # indices are built on first use; threads that come meanwhile wait for them
 
     def link(self, extraction: Extraction) -> Extraction:
         """The extraction with codes on its mentions."""
-        for linker in self._linkers:
-            extraction = linker.link(extraction)
+        with self._turn:
+            for linker in self._linkers:
+                extraction = linker.link(extraction)
         return extraction
 
 
