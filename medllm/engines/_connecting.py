@@ -69,7 +69,7 @@ async def _version(transport: Transport) -> str:
     found = response.json()
     version = str(found.get("version", "")) if isinstance(found, dict) and set(found) <= {"version"} else ""
     numbers = re.match(r"(\d+)\.(\d+)\.\d", version)
-    if numbers and numbers[0] != "0.1.0" and (int(numbers[1]), int(numbers[2])) < OLDEST:
+    if numbers and (int(numbers[1]), int(numbers[2])) < OLDEST:
         raise EngineError(f"vLLM {version} ignores grammars in the form used now", hint="update the server: pip install -U 'vllm>=0.12'")
     return version if numbers else ""
 

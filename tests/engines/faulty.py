@@ -104,6 +104,8 @@ class FaultyServer:
             return await _send(writer, 401, {"error": "no"})
         if path == "/v1/models":
             return await _send(writer, 200, {"data": self.models})
+        if path != "/v1/chat/completions":
+            return await _send(writer, 404, "")
         given = json.loads(body)
         if "Say hello" in given["messages"][-1]["content"]:
             return await self._probed(given, writer)
