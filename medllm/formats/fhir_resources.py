@@ -52,6 +52,7 @@ SYSTEMS: Mapping[str, str] = {
     "ICD10": "http://hl7.org/fhir/sid/icd-10",
     "ICD10CM": "http://hl7.org/fhir/sid/icd-10-cm",
     "HP": "http://human-phenotype-ontology.org",
+    "UNII": "http://fdasis.nlm.nih.gov",
 }
 """Names of code systems as ``Entity.codes`` has them, and FHIR's own (https://hl7.org/fhir/R4/terminologies-systems.html)."""
 
