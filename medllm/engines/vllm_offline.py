@@ -37,7 +37,8 @@ class _Work:
 class VllmOfflineEngine:
     """A model of the hub, or a folder. Overlapping calls are run together, up to ``parallel`` at a time.
 
-    ``eager`` starts sooner and answers slower. A cancelled call is decoded to its end all the same, with its batch. Raises EngineError and ModelError.
+    ``eager`` starts sooner and answers slower. A cancelled call is decoded to its end all the same, with its batch. Raises EngineError
+    and ModelError.
     """
 
     name = "vllm-offline"
