@@ -48,6 +48,7 @@ def server(
                 process.wait(30)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 def _up(url: str) -> bool:

@@ -37,13 +37,16 @@ class _Work:
 class VllmOfflineEngine:
     """A model of the hub, or a folder. Overlapping calls are run together, up to ``parallel`` at a time.
 
-    A cancelled call is decoded to its end all the same, with its batch. Raises EngineError and ModelError.
+    ``eager`` starts sooner and answers slower. A cancelled call is decoded to its end all the same, with its batch. Raises EngineError
+    and ModelError.
     """
 
     name = "vllm-offline"
     constrained = True
 
-    def __init__(self, model: str, *, dtype: str = "auto", context_tokens: int | None = None, parallel: int | None = None) -> None:
+    def __init__(
+        self, model: str, *, dtype: str = "auto", context_tokens: int | None = None, parallel: int | None = None, eager: bool = False
+    ) -> None:
         if model.endswith(".gguf"):
             raise ModelError("vLLM does not read this GGUF file", hint=f"export it first: medllm models export {model}")
         self.model = Path(model).name if Path(model).is_dir() else model
@@ -51,7 +54,7 @@ class VllmOfflineEngine:
         self.context_tokens = context_tokens or DEFAULT_CONTEXT
         batch = parallel or DEFAULT_BATCH
         self.concurrency = CHOICE * batch
-        self._llm: LLM | None = _load(model, dtype, self.context_tokens, batch)
+        self._llm: LLM | None = _load(model, dtype, self.context_tokens, batch, eager)
         self._tokenizer: Any = self._llm.get_tokenizer()
         self._tokenizing = threading.Lock()  # tokenizers may not be used from two threads at once
         self._preparing = ThreadPoolExecutor(2, thread_name_prefix="medllm-prompts")
@@ -119,7 +122,7 @@ class VllmOfflineEngine:
         return [_completion(answer, seconds) for answer in answers]
 
 
-def _load(model: str, dtype: str, context_tokens: int, batch: int) -> "LLM":
+def _load(model: str, dtype: str, context_tokens: int, batch: int, eager: bool) -> "LLM":
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
@@ -135,6 +138,7 @@ def _load(model: str, dtype: str, context_tokens: int, batch: int) -> "LLM":
             dtype=dtype,
             max_model_len=context_tokens,
             max_num_seqs=batch,
+            enforce_eager=eager,
             enable_prefix_caching=True,
             structured_outputs_config={"backend": "guidance"},
         )

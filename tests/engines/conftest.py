@@ -62,6 +62,7 @@ def vllm_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
                 server.wait(20)
             except subprocess.TimeoutExpired:
                 os.killpg(server.pid, signal.SIGKILL)
+                server.wait()
 
 
 def _wait(server: "subprocess.Popen[bytes]", url: str, log: Path) -> None:

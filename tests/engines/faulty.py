@@ -129,7 +129,7 @@ class FaultyServer:
         return await _send(writer, 200, self._completion(given, json.dumps({"say": PROBE}) if form == "json" else PROBE))
 
     async def _answered(self, given: dict[str, Any], fault: Fault, writer: asyncio.StreamWriter) -> bool:
-        request = Request(tuple(Message(m["role"], m["content"]) for m in given["messages"]), None, given["max_tokens"])
+        request = Request(tuple(Message(m["role"], m["content"]) for m in given["messages"]), None, given.get("max_tokens", 1000))
         text = self.answer(request)
         if "response_format" in given:
             text = json.dumps(from_notation(text), ensure_ascii=False)

@@ -13,7 +13,7 @@ CHAT = (Message("system", "You are brief."), Message("user", "Name a fruit."))
 
 
 async def main(model: str, choices: list[list[str]]) -> None:
-    engine = VllmOfflineEngine(model, dtype="float32", context_tokens=1024, parallel=4)
+    engine = VllmOfflineEngine(model, dtype="float32", context_tokens=1024, parallel=4, eager=True)
     requests = [Request(CHAT, Constraint(Grammar({"root": choice(*texts)})), 32, logprobs=True) for texts in choices]
     answers = await asyncio.gather(*map(engine.complete, requests))
     await engine.aclose()
