@@ -1,6 +1,7 @@
 """Annotated notes of several corpora, each with the labels it annotates: what it does not annotate is unknown, not absent."""
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +11,8 @@ from medllm.errors import InputError, UsageError
 from medllm.formats import labelmap as maps
 from medllm.formats.registry import reader
 from medllm.schema import Schema, attribute_value, attributes
+
+BOILERPLATE = 60
 
 
 @dataclass(frozen=True)
@@ -139,9 +142,16 @@ def certainty(entity: Entity) -> float:
 
 
 def overlapping(notes: Iterable[TrainingNote], others: Iterable[TrainingNote], *, least: int = 40) -> frozenset[str]:
-    """Ids of ``notes`` that share a line of at least ``least`` letters and digits with ``others``: leave them out of training."""
-    seen = {line for note in others for line in _lines(note.text, least)}
-    return frozenset(note.id for note in notes if any(line in seen for line in _lines(note.text, least)))
+    """Ids of ``notes`` that share a line of at least ``least`` letters and digits with ``others``: leave them out of training.
+
+    A short line (below BOILERPLATE letters and digits) that stands in more than one note in twenty is a form's, and does not count.
+    """
+    mine = {note.id: set(_lines(note.text, least)) for note in notes}
+    theirs = [set(_lines(note.text, least)) for note in others]
+    count = Counter(line for lines in (*mine.values(), *theirs) for line in lines)
+    common = max(4, (len(mine) + len(theirs)) // 20)
+    seen = {line for lines in theirs for line in lines if count[line] <= common or len(line) >= BOILERPLATE}
+    return frozenset(name for name, lines in mine.items() if not seen.isdisjoint(lines))
 
 
 def _lines(text: str, least: int) -> Iterable[str]:
