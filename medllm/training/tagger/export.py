@@ -1,6 +1,5 @@
 """A trained network as a folder for inference: an ONNX graph (float32, then int8), its tokenizer, ``tagger.json``."""
 
-import logging
 import warnings
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from medllm.taggers.features import CASE
+from medllm.training.quantization import quantize_graph
 from medllm.training.tagger.fit import Fitted
 from medllm.training.tagger.network import CASE_FILE, TaggerNetwork, save_head
 
@@ -36,7 +36,7 @@ def export(fitted: Fitted, folder: Path, *, quantize: bool = True) -> Path:
     if not quantize:
         return plain
     small = folder / "model.int8.onnx"
-    _quantize(plain, small)
+    quantize_graph(plain, small)
     plain.unlink()
     return small
 
@@ -67,14 +67,3 @@ def _export_graph(network: TaggerNetwork, path: Path) -> None:
             opset_version=OPSET,
             dynamo=False,
         )
-
-
-def _quantize(source: Path, target: Path) -> None:
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    logging.getLogger().setLevel(logging.ERROR)  # it writes to the root logger
-    ready = source.with_suffix(".ready.onnx")
-    quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
-    quantize_dynamic(str(ready), str(target), weight_type=QuantType.QInt8, per_channel=True, reduce_range=False)
-    ready.unlink()
