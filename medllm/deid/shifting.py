@@ -115,6 +115,8 @@ def _named(match: "regex.Match[str]", days: int) -> str:
     date = _moved(_year(match["y"]), month, int(found) if found else 15, days)
     name = MONTHS[date.month - 1]
     short = len(match["m"]) <= 4 and match["m"].lower() not in ("june", "july")
+    if match["m"].lower() == "may":  # short or whole, it looks the same: short only where hyphens stand around it
+        short = match["g"] == "-"
     name = _case(match["m"], name[:3] if short and (len(match["m"]) < 4 or name != "September") else name)
     new = f"{_day(match['d'], match['o'], date.day, match['g'])}{match['g']}" if match["d"] else ""
     new += name + match["p"]

@@ -140,8 +140,8 @@ class Transport:
 def server_address(base_url: str) -> httpx.URL:
     """The server's root. Raises UsageError.
 
-    >>> server_address("localhost:8000/v1/")
-    URL('http://localhost:8000')
+    >>> str(server_address("gpu:8000/hospital/v1/"))
+    'http://gpu:8000/hospital'
     """
     try:
         url = httpx.URL(base_url if "://" in base_url else f"http://{base_url}")

@@ -77,12 +77,12 @@ class Result(BaseModel):
         return summary
 
     def save(self, path: Path) -> None:
-        """Write the result as JSON. Raises InputError where that is not possible."""
+        """Write the result as JSON, readable by its owner only. Raises InputError where that is not possible."""
         try:
             with open_private(path) as file:
                 file.write(self.model_dump_json(indent=1) + "\n")
         except OSError as error:
-            raise InputError(f"{path}: cannot be written: {type(error).__name__}", hint="does the folder exist?") from error
+            raise InputError(f"{path}: cannot be written: {type(error).__name__}", hint="may its folder be written to?") from error
 
     @classmethod
     def load(cls, path: Path) -> "Result":

@@ -67,7 +67,7 @@ def test_what_is_no_result_is_refused(tmp_path: Path, text: str) -> None:
         Result.load(tmp_path / "score.json")
     assert caught.value.hint
     with pytest.raises(InputError):
-        score(GOLD, PRED).save(tmp_path / "nowhere" / "score.json")
+        score(GOLD, PRED).save(tmp_path / "score.json" / "score.json")
 
 
 def test_a_result_is_scored_again_without_the_notes() -> None:

@@ -163,10 +163,13 @@ def test_cehrner(tmp_path, part, expected):
     assert extractions[0] == extractions[1]
 
 
-@pytest.mark.parametrize("corpus", ["kiwi-mtsamples", "maccrobat", "chia", "phee", "ncbi-disease", "bc5cdr", "gpt-mtsamples"])
-def test_every_label_is_mapped_or_ignored(corpus):
+CORPORA = ["kiwi-mtsamples", "maccrobat", "chia", "phee", "ncbi-disease", "bc5cdr", "gpt-mtsamples"]
+TO_PACKS = [(corpus, file) for corpus in CORPORA for file in sorted(MAPS.glob(f"{corpus}-to-*.toml"))]
+
+
+@pytest.mark.parametrize(("corpus", "file"), TO_PACKS, ids=[file.stem for _, file in TO_PACKS])
+def test_every_label_is_mapped_or_ignored(corpus, file):
     path = place(corpus)
-    (file,) = MAPS.glob(f"{corpus}-to-*.toml")
     found = labelmap.load(file)
     schema = Schema.load(found.schema_name)
     labels, relations = labels_of(path)
