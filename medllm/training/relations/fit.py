@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from medllm.errors import InputError
@@ -24,6 +24,7 @@ from medllm.training.relations.data import RelationNote, in_parts, signatures_of
 from medllm.training.relations.examples import Example, Losses, collate, example_of
 from medllm.training.relations.network import RelationNetwork, keep_layers, marker_embeddings
 from medllm.training.tagger.network import load_encoder
+from medllm.training.trainer import History, adamw
 
 
 @dataclass(frozen=True)
@@ -191,28 +192,11 @@ class _RelationTrainer(Trainer):
         return (loss, scores) if return_outputs else loss
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """AdamW: the new layers learn faster, norms and biases do not decay."""
+        """See ``adamw``."""
         if self.optimizer is None:
-            groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
-            for name, parameter in self.model.named_parameters():
-                if parameter.requires_grad:
-                    rate = self.options.rate if name.startswith("encoder.") else self.options.head_rate
-                    groups.setdefault((rate, self.options.weight_decay if parameter.ndim > 1 else 0.0), []).append(parameter)
-            self.optimizer = torch.optim.AdamW(
-                [{"params": p, "lr": rate, "weight_decay": decay} for (rate, decay), p in groups.items()], lr=self.options.rate
-            )
+            rates = {"rate": self.options.rate, "head_rate": self.options.head_rate, "weight_decay": self.options.weight_decay}
+            self.optimizer = adamw(self.model, **rates)
         return self.optimizer
-
-
-class _History(TrainerCallback):
-    def __init__(self, report: Callable[[dict[str, float]], None]) -> None:
-        self.rows: list[dict[str, float]] = []
-        self._report = report
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        row = {k: float(v) for k, v in (logs or {}).items() if isinstance(v, int | float)} | {"epoch": float(state.epoch or 0)}
-        self.rows.append(row)
-        self._report(row)
 
 
 def _train(
@@ -245,7 +229,7 @@ def _train(
         dataloader_pin_memory=cuda,
         label_names=["classes"],
     )
-    history = _History(report)
+    history = History(report)
     trainer = _RelationTrainer(network, tokenizer, options, args=arguments, train_dataset=_Examples(examples), callbacks=[history])
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(folder)) if folder.is_dir() else None)
     return history.rows

@@ -36,6 +36,7 @@ from medllm.training.tagger.network import (
     load_head,
     marginal_loss,
 )
+from medllm.training.trainer import History, adamw
 
 
 @dataclass(frozen=True)
@@ -252,17 +253,10 @@ class _TaggerTrainer(Trainer):
         return (loss, scores) if return_outputs else loss
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """AdamW: the new layers learn faster, norms and biases do not decay."""
+        """See ``adamw``."""
         if self.optimizer is None:
-            groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
-            for name, parameter in self.fitted.network.named_parameters():
-                if parameter.requires_grad:
-                    rate = self.options.rate if name.startswith(("encoder.", "second.")) else self.options.head_rate
-                    decay = self.options.weight_decay if parameter.ndim > 1 else 0.0
-                    groups.setdefault((rate, decay), []).append(parameter)
-            self.optimizer = torch.optim.AdamW(
-                [{"params": p, "lr": rate, "weight_decay": decay} for (rate, decay), p in groups.items()], lr=self.options.rate
-            )
+            rates = {"rate": self.options.rate, "head_rate": self.options.head_rate, "weight_decay": self.options.weight_decay}
+            self.optimizer = adamw(self.fitted.network, **rates)
         return self.optimizer
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
@@ -310,17 +304,6 @@ class _Average(TrainerCallback):
                     value.copy_(self._mean[name])
 
 
-class _History(TrainerCallback):
-    def __init__(self, report: Callable[[dict[str, float]], None]) -> None:
-        self.rows: list[dict[str, float]] = []
-        self._report = report
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        row = {k: float(v) for k, v in (logs or {}).items() if isinstance(v, int | float)} | {"epoch": float(state.epoch or 0)}
-        self.rows.append(row)
-        self._report(row)
-
-
 def _train(
     fitted: Fitted,
     examples: Sequence[Example],
@@ -355,7 +338,7 @@ def _train(
         dataloader_pin_memory=cuda,
         label_names=["allowed"],
     )
-    history = _History(report)
+    history = History(report)
     callbacks: list[TrainerCallback] = [history]
     if early:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=options.patience))
