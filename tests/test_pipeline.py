@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from medllm.document import Assertion, Entity, Extraction, Note, Relation
 from medllm.engines.base import Completion, Request, Usage
 from medllm.errors import EngineError, PromptError, UsageError
-from medllm.pipeline import MENTIONS_A_PROMPT, UNREAD, Extractor, Reading
+from medllm.pipeline import Extractor
+from medllm.prompting.reader import MENTIONS_A_PROMPT
+from medllm.reading import UNREAD, Reading
 from medllm.runs.ledger import REASONS
 from medllm.schema import Schema
 from medllm.schemas.clinical import Drug, DrugModifier, Negation, Problem, ProblemModifier, Severity, Strength

@@ -339,8 +339,8 @@ def _show(extractor: "Extractor", items: "Iterable[Note | Unreadable]") -> None:
         raise InputError("none of the inputs can be read", hint="run without --dry-run: the ledger tells why")
     if extractor.deid is not None:
         note = extractor.deid.replace(note).note
-    chunks = extractor.split(note)
-    question = extractor.questions_for(note).entities(chunks[0])
+    chunks = extractor.prompted.split(note)
+    question = extractor.prompted.questions_for(note).entities(chunks[0])
     for message in question.messages:
         typer.echo(f"--- {message.role}: {extractor.engine.count_tokens(message.content)} tokens\n{message.content}\n")
     typer.echo(f"--- grammar ({len(question.constraint.grammar.rules)} rules)\n{question.constraint.lark}")

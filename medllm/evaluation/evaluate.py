@@ -29,7 +29,8 @@ from medllm.evaluation.report import Options, Report, make_report, write_html, w
 from medllm.evaluation.suite import ALL, Suite
 from medllm.formats import jsonl, registry
 from medllm.formats.files import open_private, private_folder
-from medllm.pipeline import CHUNK_TOKENS, Extractor
+from medllm.pipeline import Extractor
+from medllm.prompting.reader import CHUNK_TOKENS
 from medllm.runs.directory import EXTRACTIONS, RunDirectory
 from medllm.runs.run import Progress, RunResult, configuration, run
 from medllm.schema import Schema

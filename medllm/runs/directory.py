@@ -21,7 +21,7 @@ from medllm.document import Extraction, LedgerEntry, Note
 from medllm.errors import RunError
 from medllm.formats import jsonl
 from medllm.formats.files import open_private, private_folder
-from medllm.pipeline import Reading, RequestUsage
+from medllm.reading import Reading, RequestUsage
 from medllm.runs import audit
 from medllm.runs.ledger import INPUT, WORTH_ANOTHER_TRY
 from medllm.schema import Schema

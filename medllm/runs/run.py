@@ -16,7 +16,8 @@ from medllm.engines.base import Usage
 from medllm.errors import RunError
 from medllm.formats import jsonl, registry
 from medllm.formats.inputs import Unreadable
-from medllm.pipeline import Extractor, Reading
+from medllm.pipeline import Extractor
+from medllm.reading import Reading
 from medllm.runs.directory import EXTRACTIONS, RunDirectory
 from medllm.runs.ledger import INPUT
 
@@ -61,7 +62,7 @@ def configuration(extractor: Extractor) -> dict[str, Any]:
         if (classifier := extractor.tagger.classifier) is not None:
             always |= {"tagger_relations": classifier.config.name, "tagger_relations_sha256": classifier.fingerprint}
     if extractor.readers == "tagger":
-        return always | {"engine": "tagger", "model": tagger.config.name, "relations": extractor.relations}
+        return always | {"engine": "tagger", "model": tagger.config.name, "relations": extractor.prompted.relations}
     if extractor.deid is not None:
         always |= {"deid": {"mode": extractor.deid.mode, "ner": extractor.deid.ner or "none"}}
     if not extractor.engine.constrained:
@@ -70,12 +71,12 @@ def configuration(extractor: Extractor) -> dict[str, Any]:
         "engine": extractor.engine.name,
         "model": extractor.engine.model,
         "model_sha256": extractor.engine.fingerprint,
-        "prompts": extractor.questions.prompts.digest,
-        "language": extractor.language or "auto",
-        "layout": extractor.layout.name,
-        "assertion": extractor.assertion,
-        "relations": extractor.relations,
-        "chunk_tokens": extractor.chunk_tokens,
+        "prompts": extractor.prompted.questions.prompts.digest,
+        "language": "auto" if extractor.prompted.any_language else extractor.prompted.questions.language,
+        "layout": extractor.prompted.questions.layout.name,
+        "assertion": extractor.prompted.assertion,
+        "relations": extractor.prompted.relations,
+        "chunk_tokens": extractor.prompted.chunk_tokens,
         "context_tokens": extractor.engine.context_tokens,
     }
 

@@ -13,7 +13,8 @@ from medllm.deid.findings import Finding
 from medllm.document import Note
 from medllm.engines.base import Completion, Request, Usage
 from medllm.errors import UsageError
-from medllm.pipeline import Extractor, Reading
+from medllm.pipeline import Extractor
+from medllm.reading import Reading
 from medllm.runs.directory import RunDirectory
 from medllm.runs.run import configuration, run
 from medllm.schemas.clinical import Problem, schema

@@ -19,7 +19,8 @@ from medllm.engines.vllm import VllmEngine
 from medllm.errors import EngineError
 from medllm.grammar.constraint import Constraint
 from medllm.grammar.description import Grammar, choice
-from medllm.pipeline import Extractor, Reading
+from medllm.pipeline import Extractor
+from medllm.reading import Reading
 
 pytestmark = pytest.mark.vllm
 

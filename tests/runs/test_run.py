@@ -19,7 +19,8 @@ from medllm.engines.base import Request
 from medllm.errors import EngineError, RunError
 from medllm.formats.decoding import Reason
 from medllm.formats.inputs import Unreadable
-from medllm.pipeline import UNREAD, Extractor
+from medllm.pipeline import Extractor
+from medllm.reading import UNREAD
 from medllm.runs.directory import RunDirectory, read_run
 from medllm.runs.ledger import REASONS, WORTH_ANOTHER_TRY
 from medllm.runs.run import configuration, first_notes, run
@@ -56,7 +57,7 @@ def test_everything_read_is_exit_code_0(tmp_path: Path) -> None:
 
 
 def test_a_reading_that_does_not_add_up_is_exit_code_4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medllm.pipeline.UNREAD", frozenset())
+    monkeypatch.setattr("medllm.reading.UNREAD", frozenset())
     assert go(notes(), tmp_path / "out").exit_code == 4
 
 
