@@ -118,7 +118,8 @@ class Entity(_Frozen):
 
     ``spans`` has more than one part only for a discontinuous mention; the parts are in order and do not touch each other's
     characters. ``text`` is the parts' text, joined by one blank. ``codes`` are ``SYSTEM:ID``, such as
-    ``MESH:D003920``. The label is the class name in snake case unless given:
+    ``MESH:D003920``. ``confidence`` is the calibrated probability that the mention is right, ``lane`` (``accepted``, ``review``, or
+    empty) what that means for a promised precision. The label is the class name in snake case unless given:
 
     >>> class BodyLocation(Entity, label="bodyloc"):
     ...     '''A part of the body.'''
@@ -135,6 +136,7 @@ class Entity(_Frozen):
     text: str
     codes: tuple[str, ...] = ()
     confidence: float | None = None
+    lane: str = ""
     votes: tuple[Vote, ...] = ()
 
     @classmethod
@@ -261,13 +263,15 @@ R = TypeVar("R", bound=Relation[Any, Any])
 class Extraction(_Frozen):
     """What was found in one note. ``entities`` are in reading order; relations point at the same objects.
 
-    ``ledger`` tells what was not read; if it is empty, every character of the note was.
+    ``ledger`` tells what was not read; if it is empty, every character of the note was. ``rejected`` are mentions that one reader found
+    and that did not stay when two were reconciled.
     """
 
     note: Note
     entities: tuple[SerializeAsAny[Entity], ...] = ()
     relations: tuple[SerializeAsAny[Relation], ...] = ()  # type: ignore[type-arg]  # with arguments, pydantic would rebuild each
     ledger: tuple[LedgerEntry, ...] = ()
+    rejected: tuple[SerializeAsAny[Entity], ...] = ()
 
     def of(self, kind: type[E]) -> tuple[E, ...]:
         """The entities of one class (subclasses included)."""

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING
 from medllm.background import BackgroundLoop, cancel, together
 from medllm.deid.deidentifier import OFF, Deidentifier
 from medllm.deid.replaced import ReplacedNote
-from medllm.document import Extraction, Note
+from medllm.document import Entity, Extraction, Note
 from medllm.engines import EngineOptions, create_engine, create_later
 from medllm.engines.base import Engine
 from medllm.engines.none import NoEngine
+from medllm.ensemble.boundary import BoundaryPolicy
+from medllm.ensemble.calibration import Calibrator
+from medllm.ensemble.reconcile import reconcile
+from medllm.ensemble.shipped import find_calibrator, find_policy
 from medllm.errors import UsageError
 from medllm.grammar.layout import get_layout
 from medllm.prompting.questions import Questions
@@ -33,7 +37,8 @@ if TYPE_CHECKING:
     from medllm.linking import Linkers
 
 AUTO = "auto"
-READERS = (AUTO, LLM, TAGGER)
+BOTH = "both"
+READERS = (AUTO, BOTH, LLM, TAGGER)
 AHEAD = 4
 """For each prompt that the engine takes at a time, so many chunks are under way: an engine that forms batches needs a choice."""
 
@@ -43,13 +48,16 @@ class Extractor:
 
     ``schema`` is a pack's name, a ``.py`` file or a ``Schema``; ``engine`` a name (``auto``, ``vllm``, ``vllm-offline``,
     ``embedded``, ``transformers``, ``replay``) or an engine. ``readers`` is ``llm``, the prompted language model; ``tagger``, which
-    needs no engine; or ``auto``: the tagger where it knows all that the schema asks for and the note's language, the language model
-    elsewhere, and wherever an engine, a model or a server is named. ``tagger`` is a tagger's name, its folder, or a token classifier of
-    the model hub (else ``clinical-en``, for Chinese schemas ``uie-nano``); ``tagger_labels`` maps its labels, or what UIE is asked for,
+    needs no engine; ``both``, reconciled (where the tagger does not read a note's language, the model alone); or ``auto``: the tagger
+    where it knows all that the schema asks for and the note's language, the language model elsewhere, and wherever an engine, a model
+    or a server is named. ``tagger`` is a tagger's name, its folder, or a token classifier of the model hub (else ``clinical-en``, for
+    Chinese schemas ``uie-nano``); ``tagger_labels`` maps its labels, or what UIE is asked for,
     to the schema's; ``tagger_relations`` is the folder of a relation classifier, in whose place rules attach modifiers otherwise.
     ``language`` is that of the prompts; without it each note is asked in its own. ``assertion`` says whose answer is taken (``rules``
     or ``llm``). ``deid`` replaces what identifies a patient before the engine sees a note (``mask``, ``surrogate`` or a
-    ``Deidentifier``); extractions are of the original note all the same. ``linker`` gives mentions codes. Made once, used for many
+    ``Deidentifier``); extractions are of the original note all the same. ``boundary`` moves the edges of the language model's mentions to
+    those of a corpus: ``auto`` (the shipped policy, where it knows the schema and the language), ``off``, or a file. ``calibrator`` is
+    what ``medllm train calibrator`` wrote; ``min_precision`` asks it for lanes. ``linker`` gives mentions codes. Made once, used for many
     notes; ``close`` it, or use it as a context manager.
 
     Raises SchemaError, ModelError or EngineError if it cannot be set up. What cannot be read later is in the ledger instead, but for a
@@ -76,6 +84,9 @@ class Extractor:
         deid: str | Deidentifier = OFF,
         linker: "Linkers | None" = None,
         tagger_relations: str | Path | RelationClassifier | None = None,
+        boundary: str | Path | BoundaryPolicy = AUTO,
+        calibrator: str | Path | Calibrator | None = None,
+        min_precision: float | None = None,
     ) -> None:
         if readers not in READERS:
             raise UsageError(f"there are no readers {readers!r}", hint=f"readers are {', '.join(READERS)}")
@@ -93,7 +104,7 @@ class Extractor:
         options = options or EngineOptions()
         named = model is not None or engine != AUTO or options.base_url is not None
         self.tagger: TaggerReader | PointerReader | None = None
-        if readers == TAGGER or (readers == AUTO and not named):
+        if readers in (TAGGER, BOTH) or (readers == AUTO and not named):
             self.tagger = find_reader(
                 tagger,
                 self.schema,
@@ -105,7 +116,7 @@ class Extractor:
                 threads=options.threads,
                 progress=options.progress,
             )
-        self.readers = TAGGER if readers == TAGGER else LLM if self.tagger is None else AUTO
+        self.readers = readers if readers in (TAGGER, BOTH) else LLM if self.tagger is None else AUTO
         if self.readers == TAGGER:
             engine = NoEngine()
         elif self.readers == AUTO:
@@ -113,8 +124,15 @@ class Extractor:
         elif isinstance(engine, str):
             engine = create_engine(engine, model, options)
         self.prompted = PromptedReader(
-            engine, questions, relations=relations, assertion=assertion, chunk_tokens=chunk_tokens, any_language=language is None
+            engine,
+            questions,
+            relations=relations,
+            assertion=assertion,
+            chunk_tokens=chunk_tokens,
+            any_language=language is None,
+            boundary=find_policy(boundary, self.schema),
         )
+        self.calibrator = find_calibrator(calibrator, self.schema, min_precision)
         self.deid = None if deid == OFF else Deidentifier(deid) if isinstance(deid, str) else deid
         self.linker = linker
         self._loop = BackgroundLoop()
@@ -136,13 +154,22 @@ class Extractor:
 
     async def _read(self, note: Note, turns: asyncio.Semaphore) -> Reading:
         reading = await self._read_unlinked(note, turns)
+        if self.calibrator is not None and self.readers != BOTH:
+            judged = tuple(map(self.calibrator.judge, reading.extraction.entities))
+            reading = replace(reading, extraction=_with_entities(reading.extraction, judged))
         if self.linker is None:
             return reading
         return replace(reading, extraction=await asyncio.to_thread(self.linker.link, reading.extraction))
 
     async def _read_unlinked(self, note: Note, turns: asyncio.Semaphore) -> Reading:
-        if self.tagger is not None and (self.readers == TAGGER or self.tagger.reads(language_of(note.text))):
+        if self.tagger is not None and (self.readers == TAGGER or (self.readers == AUTO and self.tagger.reads(language_of(note.text)))):
             return await self._read_tagged(note, self.tagger)
+        if self.readers == BOTH and self.tagger is not None and self.tagger.reads(language_of(note.text)):
+            tagged, prompted = await together([self._read_tagged(note, self.tagger), self._read_with_model(note, turns)])
+            return _reconciled(tagged, prompted, self.tagger.labels.values(), self.calibrator)
+        return await self._read_with_model(note, turns)
+
+    async def _read_with_model(self, note: Note, turns: asyncio.Semaphore) -> Reading:
         if self.deid is not None:
             replaced = await asyncio.to_thread(self.deid.replace, note)
             return _of_original(replaced, await self.prompted.read(replaced.note, turns))
@@ -224,6 +251,32 @@ def _of_original(replaced: ReplacedNote, reading: Reading) -> Reading:
     moved = Reading(extraction, requests)
     read = {reader: len(replaced.original.text) - moved.unread(reader) - missing[reader] for reader in reading.read}
     return replace(moved, read=read)
+
+
+def _reconciled(tagged: Reading, prompted: Reading, known: Iterable[str], calibrator: Calibrator | None) -> Reading:
+    """Two readings of one note as one."""
+    first, second = tagged.extraction, prompted.extraction
+    answer = reconcile(
+        (first.entities, first.relations),
+        (second.entities, second.relations),
+        known=known,
+        calibrator=calibrator,
+    )
+    extraction = Extraction(
+        note=first.note,
+        entities=answer.entities,
+        relations=answer.relations,
+        ledger=(*first.ledger, *second.ledger),
+        rejected=answer.rejected,
+    )
+    return Reading(extraction, prompted.requests, tagged.read | prompted.read)
+
+
+def _with_entities(extraction: Extraction, entities: tuple[Entity, ...]) -> Extraction:
+    """The extraction with its mentions in other words, and its relations between those."""
+    now = {before.id: after for before, after in zip(extraction.entities, entities, strict=True)}
+    relations = tuple(r.model_copy(update={"head": now[r.head.id], "tail": now[r.tail.id]}) for r in extraction.relations)
+    return extraction.model_copy(update={"entities": entities, "relations": relations})
 
 
 def _load_relations(classifier: str | Path | RelationClassifier, options: EngineOptions) -> RelationClassifier:

@@ -40,8 +40,9 @@ def extract(
     readers: Annotated[
         str,
         typer.Option(
-            help="llm: a prompted language model. tagger: a fine-tuned encoder, in less than a second a note. auto: the tagger where it "
-            "knows the schema and the note's language, the model elsewhere and wherever --engine, --model or --base-url is given."
+            help="llm: a prompted language model. tagger: a fine-tuned encoder, in less than a second a note. both: the two, reconciled. "
+            "auto: the tagger where it knows the schema and the note's language, the model elsewhere and wherever --engine, --model or "
+            "--base-url is given."
         ),
     ] = "auto",
     format_: Annotated[str, typer.Option("--format", help="Formats to write beside JSON lines, separated by commas.")] = "jsonl",
@@ -117,6 +118,22 @@ def extract(
             help="A relation classifier (medllm train relations) for the tagger's mentions; rules attach modifiers otherwise.",
             rich_help_panel=_TAGGER,
         ),
+    ] = None,
+    boundary: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="Where the model's mentions begin and end: auto (as in a corpus, where known), off, or a learnt policy.",
+            rich_help_panel=_READING,
+        ),
+    ] = "auto",
+    calibrator: Annotated[
+        Path | None,
+        typer.Option(help="What `medllm train calibrator` wrote: mentions get a probability of being right.", rich_help_panel=_READING),
+    ] = None,
+    min_precision: Annotated[
+        float | None,
+        typer.Option(min=0.5, max=0.999, help="Mark mentions as accepted, at this precision, or for review.", rich_help_panel=_READING),
     ] = None,
     layout: Annotated[str, typer.Option(help="lines (line-pinned) or copy (copy-with-tags).", rich_help_panel=_READING)] = "lines",
     assertion: Annotated[str, typer.Option(help="Whose assertions are taken: rules or llm.", rich_help_panel=_READING)] = "rules",
@@ -195,6 +212,9 @@ def extract(
             deid=OFF if deid is None or deid == OFF else Deidentifier(deid, ner=deid_ner),
             linker=_linker(link, progress),
             tagger_relations=tagger_relations,
+            boundary=boundary,
+            calibrator=calibrator,
+            min_precision=min_precision,
         )
     if deid is None and is_remote(extractor.engine):
         typer.echo(_IDENTIFIABLE, err=True)
@@ -259,7 +279,7 @@ def label_pairs(given: str | None) -> dict[str, str]:
 def _about_tagger(extractor: "Extractor", *, dry_run: bool, record: Path | None) -> None:
     from medllm.errors import UsageError
 
-    if dry_run or record is not None:
+    if extractor.readers == "tagger" and (dry_run or record is not None):
         raise UsageError("a tagger has no prompts", hint="--dry-run and --record are for --readers llm")
     if extractor.deid is not None:
         typer.echo("--deid is for the language model; the tagger reads notes as they are, on this machine", err=True)

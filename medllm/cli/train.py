@@ -1,4 +1,4 @@
-"""``medllm train``: make a tagger, or a relation classifier, of annotated notes."""
+"""``medllm train``: make a tagger, a relation classifier or a calibrator of annotated notes."""
 
 import shlex
 import sys
@@ -213,6 +213,43 @@ def train_relations(
     typer.echo(
         f"{out}: its README.md tells data, settings and scores; use it with: medllm extract NOTES --readers tagger --tagger-relations {out}"
     )
+
+
+@app.command("calibrator")
+def train_calibrator(
+    data: Annotated[str, typer.Option("--data", metavar="FORMAT:PATH[@MAP]", help="The notes' gold, in the labels of a label map.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The folder to write the calibrator and the boundary policy to.")],
+    run: Annotated[
+        list[Path] | None,
+        typer.Option("--run", metavar="OUT", help="What `medllm extract` made of the same notes; may be repeated. Without it, edges only."),
+    ] = None,
+    schema: Annotated[str, typer.Option(help="The schema pack of the runs.")] = "clinical",
+    boundary: Annotated[bool, typer.Option("--boundary/--no-boundary", help="Learn where the gold's mentions begin and end too.")] = True,
+    labels: Annotated[str | None, typer.Option(help="Only these labels, separated by commas.")] = None,
+) -> None:
+    """Fit what turns readers' votes into probabilities, and learn the edges of a corpus."""
+    from medllm.errors import UsageError
+
+    try:
+        import sklearn as _  # noqa: F401
+    except ImportError:
+        raise UsageError("training needs scikit-learn, which is not installed", hint="pip install 'medllm[train]'") from None
+    from medllm.training.calibrator import train_ensemble
+
+    scores = train_ensemble(
+        data,
+        run or (),
+        out,
+        schema=schema,
+        boundary=boundary,
+        labels=_listed(labels) or None,
+        command=shlex.join(["medllm", *sys.argv[1:]]),
+    )
+    if scores is not None:
+        typer.echo(
+            f"on notes not fitted on: calibration error {scores.ece:.3f}, {scores.mentions} mentions of {scores.notes} notes", err=True
+        )
+    typer.echo(f"{out}: its README.md tells how good it is; use it with: medllm extract NOTES --readers both --calibrator {out}")
 
 
 def _listed(names: str | None) -> tuple[str, ...]:

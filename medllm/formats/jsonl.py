@@ -8,6 +8,7 @@
      "relations": [{"id": "R1", "label": "TrAP", "head": "T1", "tail": "T2", "confidence": null, "votes": []}],
      "ledger": [{"reader": "llm", "reason": "…", "start": 0, "end": 9, "detail": ""}]}
 
+A mention may have a ``lane``, and a line ``rejected`` mentions, written like ``entities``.
 Offsets are half-open code points of ``text``; ``sha256`` is of its UTF-8. Attribute values are strings (``yes``, ``no`` for a bool).
 """
 
@@ -46,6 +47,7 @@ class _EntityRecord(_Strict):
     attributes: dict[str, str] = {}
     codes: list[str] = []
     confidence: float | None = None
+    lane: str = ""
     votes: list[Vote] = []
 
 
@@ -75,6 +77,7 @@ class _Record(_Strict):
     entities: list[_EntityRecord] = []
     relations: list[_RelationRecord] = []
     ledger: list[_LedgerRecord] = []
+    rejected: list[_EntityRecord] = []
 
 
 def dump(extraction: Extraction) -> str:
@@ -92,19 +95,7 @@ def dump(extraction: Extraction) -> str:
         "sha256": extraction.note.sha256,
         "text": extraction.note.text,
         "meta": extraction.note.meta,
-        "entities": [
-            {
-                "id": name,
-                "label": entity.label,
-                "spans": [[span.start, span.end] for span in entity.spans],
-                "text": entity.text,
-                "attributes": {k: attribute_value(v) for k, v in entity.attributes.items() if v is not None},
-                "codes": entity.codes,
-                "confidence": entity.confidence,
-                "votes": [vote.model_dump() for vote in entity.votes],
-            }
-            for name, entity in zip(names, extraction.entities, strict=True)
-        ],
+        "entities": [_dumped(name, entity) for name, entity in zip(names, extraction.entities, strict=True)],
         "relations": [
             {
                 "id": name,
@@ -118,11 +109,28 @@ def dump(extraction: Extraction) -> str:
         ],
         "ledger": [entry.model_dump(exclude={"note_id"}) for entry in extraction.ledger],
     }
+    if extraction.rejected:
+        others = complete((e.id for e in extraction.rejected), "X")
+        record["rejected"] = [_dumped(name, entity) for name, entity in zip(others, extraction.rejected, strict=True)]
     try:
         line = json.dumps(record, ensure_ascii=False, allow_nan=False)
     except ValueError:
         raise FormatError("a confidence or a score is not a number", hint="JSON has no NaN and no infinity") from None
     return _ESCAPE.sub(lambda m: f"\\u{ord(m[0]):04x}", line)
+
+
+def _dumped(name: str, entity: Entity) -> dict[str, Any]:
+    record = {
+        "id": name,
+        "label": entity.label,
+        "spans": [[span.start, span.end] for span in entity.spans],
+        "text": entity.text,
+        "attributes": {k: attribute_value(v) for k, v in entity.attributes.items() if v is not None},
+        "codes": entity.codes,
+        "confidence": entity.confidence,
+        "votes": [vote.model_dump() for vote in entity.votes],
+    }
+    return record | ({"lane": entity.lane} if entity.lane else {})
 
 
 def load(line: str, schema: Schema | None = None, *, path: str = "", number: int | None = None) -> Extraction:
@@ -157,7 +165,8 @@ def load(line: str, schema: Schema | None = None, *, path: str = "", number: int
         entities[e.id] = _entity(e, note.text, schema, fault)
     relations = tuple(_relation(r, entities, schema, fault) for r in record.relations)
     ledger = tuple(LedgerEntry(note_id=note.id, **entry.model_dump()) for entry in record.ledger)
-    return Extraction(note=note, entities=tuple(entities.values()), relations=relations, ledger=ledger)
+    rejected = tuple(_entity(e, note.text, schema, fault) for e in record.rejected)
+    return Extraction(note=note, entities=tuple(entities.values()), relations=relations, ledger=ledger, rejected=rejected)
 
 
 def read(path: str | Path, schema: Schema | None = None) -> Iterator[Extraction]:
@@ -220,6 +229,7 @@ def _entity(record: _EntityRecord, text: str, schema: Schema | None, fault: Call
             text=record.text,
             codes=tuple(record.codes),
             confidence=record.confidence,
+            lane=record.lane,
             votes=tuple(record.votes),
             **record.attributes,
         )

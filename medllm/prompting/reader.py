@@ -7,8 +7,9 @@ from typing import Any
 
 from medllm.aligner import align
 from medllm.background import together
-from medllm.document import Entity, Extraction, LedgerEntry, Note, Relation, Vote
+from medllm.document import Entity, Extraction, LedgerEntry, Note, Relation, Span, Vote
 from medllm.engines.base import Completion, Engine, Request
+from medllm.ensemble.boundary import BoundaryPolicy, move_edges
 from medllm.errors import EngineError
 from medllm.grammar.layout import Answer, Found, Layout, Slot
 from medllm.grammar.links import Link, read_links
@@ -41,6 +42,7 @@ class PromptedReader:
         assertion: str = RULES,
         chunk_tokens: int = CHUNK_TOKENS,
         any_language: bool = True,
+        boundary: BoundaryPolicy | None = None,
     ) -> None:
         self.engine = engine
         self.questions = questions
@@ -48,6 +50,7 @@ class PromptedReader:
         self.assertion = assertion
         self.chunk_tokens = chunk_tokens
         self.any_language = any_language
+        self.boundary = boundary
 
     def questions_for(self, note: Note) -> Questions:
         """The questions in the note's own language, where they may be and there are prompts in it."""
@@ -103,7 +106,7 @@ class PromptedReader:
             if chunk.context and not found.failed:  # better without the lines before it than not at all
                 return await self._entities(note, replace(chunk, context=()))
             return found
-        found.entities.extend(self._ground(note, question.slots, answer, completion))
+        found.entities.extend(self._with_edges(note, chunk, self._ground(note, question.slots, answer, completion)))
         found.ledger.extend(self._not_kept(note, question.slots, answer))
         if not whole:
             found.ledger.append(_not_whole(note, chunk, completion))
@@ -193,6 +196,17 @@ class PromptedReader:
             ground(note, by_number[f.slot], f, self.questions.schema.entity(f.label), self._vote(self._score(completion, f)))
             for f in answer.found
         ]
+
+    def _with_edges(self, note: Note, chunk: Chunk, mentions: list[Entity]) -> list[Entity]:
+        """The mentions with the edges of the boundary policy, each in its line; two that become one are one."""
+        if self.boundary is None or self.boundary.about.get("language") not in (None, language_of(note.text)):
+            return mentions
+        moved: dict[tuple[int, int, str, tuple[tuple[int, int], ...]], Entity] = {}
+        for mention in mentions:
+            line = _line_of(mention, chunk)
+            after = move_edges(note.text, mention, self.boundary, Span(start=line.start, end=line.end))
+            moved.setdefault(_key(after), after)
+        return list(moved.values())
 
     def _score(self, completion: Completion, found: Found) -> float | None:
         value = score(completion, found)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from medllm.document import Assertion, Entity, Extraction, Modifier, Note, Span, Vote
 from medllm.report.highlight import Mark, Unread, highlight
@@ -142,6 +142,16 @@ class RelationRow:
         return readers_of(self.votes)
 
 
+class RejectedRow(NamedTuple):
+    """A mention that did not stay when two readers were reconciled."""
+
+    text: str
+    label: str
+    line: int
+    confidence: float | None
+    readers: str
+
+
 @dataclass(frozen=True)
 class NotePage:
     """A note as it is shown. Mentions are in reading order, and their index is their number in every element id."""
@@ -153,6 +163,7 @@ class NotePage:
     ledger: tuple[LedgerRow, ...]
     legend: Legend
     reasons: Reasons = field(default_factory=dict)
+    rejected: tuple[RejectedRow, ...] = ()
 
     @classmethod
     def of(
@@ -168,7 +179,12 @@ class NotePage:
 
         relations = tuple(RelationRow(r.label, place(r.head), place(r.tail), r.confidence, r.votes) for r in extraction.relations)
         rows = tuple(row for row in ledger if row.note == index)
-        return cls(index, extraction.note, entities, relations, rows, legend, reasons or {})
+        breaks = [m.end() for m in re.finditer(r"\r\n|\r|\n", extraction.note.text)]
+        rejected = tuple(
+            RejectedRow(e.text, e.label, 1 + bisect_right(breaks, e.span.start), e.confidence, readers_of(e.votes))
+            for e in extraction.rejected
+        )
+        return cls(index, extraction.note, entities, relations, rows, legend, reasons or {}, rejected)
 
     @property
     def unread(self) -> bool:
@@ -233,6 +249,8 @@ class NotePage:
                     "codes": e.codes,
                     "confidence": probability(e.confidence),
                     "votes": votes(e.votes),
+                    **({"lane": e.lane} if e.lane else {}),
+                    **({"disputed": True} if disputed(e) else {}),
                     **({"reasons": [shaded(r, self.note.text) for r in self.reasons[e.id]]} if e.id in self.reasons else {}),
                 }
                 for i, e in enumerate(self.entities)
@@ -278,6 +296,16 @@ def readers_of(votes: Sequence[Vote]) -> str:
     order = [*READERS]
     readers = sorted({v.reader for v in votes if not v.about}, key=lambda r: (order.index(r) if r in order else len(order), r))
     return " + ".join(READERS.get(r, r) for r in readers)
+
+
+def disputed(entity: Entity) -> bool:
+    """True if two readers looked for it and one says otherwise: another label, other edges, or nothing.
+
+    >>> disputed(Entity.at("fever", 0, 5, votes=(Vote(reader="tagger"), Vote(reader="llm", about="nothing"))))
+    True
+    """
+    said = {v.reader: v.about for v in entity.votes if v.reader in ("llm", "tagger") and not v.about.startswith("assertion=")}
+    return len(said) > 1 and any(said.values())
 
 
 def votes(found: Sequence[Vote]) -> list[list[str]]:

@@ -146,6 +146,25 @@ document.addEventListener("DOMContentLoaded", () => {
     else choose((way > 0 ? shown.find((m) => m > chosen) : shown.findLast((m) => m < chosen)) ?? shown[0]);
   }
 
+  /** The next or previous mention on which the readers do not agree, in this note or those after or before it. */
+  function dispute(way) {
+    const open = (n, m) => data.notes[n].mentions[m].disputed && (n !== note || visible(mark(m)));
+    let n = note;
+    let m = chosen === null ? (way > 0 ? -1 : mentions().length) : chosen;
+    for (;;) {
+      m += way;
+      while (m < 0 || m >= data.notes[n].mentions.length) {
+        do n += way; while (data.notes[n] && items[n].hidden);
+        if (!data.notes[n]) return;
+        m = way > 0 ? 0 : data.notes[n].mentions.length - 1;
+      }
+      if (open(n, m)) {
+        if (n !== note) show(n);
+        return choose(m);
+      }
+    }
+  }
+
   /** The marks around a node that are not filtered away, innermost first. */
   function around(node) {
     const found = [];
@@ -271,6 +290,7 @@ document.addEventListener("DOMContentLoaded", () => {
       found.append(el("div", { class: "sure" }, el("span", { class: "kind" }, said("Confidence")), el("b", {}, mention.confidence)), gauge(mention.confidence));
     }
     const place = [["line", String(mention.line)], ["characters", spans]];
+    if (mention.lane) place.push(["lane", mention.lane]);
     if (mention.key !== String(m + 1)) place.push(["id", mention.key]);
     if (mention.attributes.length) found.append(heading(said("Attributes"), rows(mention.attributes)));
     if (mention.codes.length) found.append(heading(said("Codes"), rows(mention.codes.map((code) => [code.split(":")[0], code.split(":").slice(1).join(":") || code]))));
@@ -473,7 +493,8 @@ document.addEventListener("DOMContentLoaded", () => {
   const keys = {
     n: () => turn(1), ArrowRight: () => turn(1), p: () => turn(-1), ArrowLeft: () => turn(-1),
     j: () => step(1), k: () => step(-1), Escape: letGo,
-    "/": () => id("find").focus(), s: () => id("seek").focus(), "?": () => id("help").showModal(), l: () => id("t-labels").click(),
+    "/": () => id("find").focus(), s: () => id("seek").focus(), "?": () => id("help").showModal(),
+    d: () => dispute(1), D: () => dispute(-1), l: () => id("t-labels").click(),
   };
 
   document.addEventListener("keydown", (event) => {

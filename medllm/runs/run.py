@@ -61,6 +61,8 @@ def configuration(extractor: Extractor) -> dict[str, Any]:
         always |= {"tagger": tagger.config.name, "tagger_sha256": tagger.fingerprint, "tagger_labels": extractor.tagger.labels}
         if (classifier := extractor.tagger.classifier) is not None:
             always |= {"tagger_relations": classifier.config.name, "tagger_relations_sha256": classifier.fingerprint}
+    if extractor.calibrator is not None:
+        always |= {"calibrator": extractor.calibrator.digest, "min_precision": extractor.calibrator.promised}
     if extractor.readers == "tagger":
         return always | {"engine": "tagger", "model": tagger.config.name, "relations": extractor.prompted.relations}
     if extractor.deid is not None:
@@ -76,6 +78,7 @@ def configuration(extractor: Extractor) -> dict[str, Any]:
         "layout": extractor.prompted.questions.layout.name,
         "assertion": extractor.prompted.assertion,
         "relations": extractor.prompted.relations,
+        "boundary": "off" if extractor.prompted.boundary is None else extractor.prompted.boundary.digest,
         "chunk_tokens": extractor.prompted.chunk_tokens,
         "context_tokens": extractor.engine.context_tokens,
     }

@@ -1,0 +1,1 @@
+"""Two readers, one answer: boundary policy, reconciling, disputes, calibration."""

@@ -1,0 +1,100 @@
+"""Reconciling: what two readers found in one note becomes one list of mentions, each with what both readers say of it.
+
+Mentions are paired one to one where they share characters, those of one label first. A pair is one mention: with the label that both
+gave it, or the tagger's where they differ, and with the tagger's edges. Every mention then holds a vote of each reader: ``about`` is
+empty where the reader found this very mention, else ``edges=12-20`` or ``label=drug`` (it found that instead), or ``nothing``.
+
+With a calibrator a mention stays if it is more likely right than its threshold asks. Without one the tagger's mentions stay, and of
+the language model's those of labels that the tagger does not know. What does not stay is not lost: it is ``rejected``.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from medllm.document import Entity, Relation, Vote
+from medllm.ensemble.calibration import Calibrator
+from medllm.evaluation.matching import MentionKey, align, mention_key
+
+NOTHING = "nothing"
+Found = tuple[Sequence[Entity], Sequence[Relation[Any, Any]]]
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """One answer: mentions in reading order with ids, relations between them, and the mentions that did not stay."""
+
+    entities: tuple[Entity, ...]
+    relations: tuple[Relation[Any, Any], ...]
+    rejected: tuple[Entity, ...]
+
+
+def reconcile(tagged: Found, prompted: Found, *, known: Iterable[str], calibrator: Calibrator | None = None) -> Reconciled:
+    """Join what the tagger and the language model found. ``known`` are the labels that the tagger was taught.
+
+    Relations stay where both their mentions do; one that both readers found is one, with both their votes.
+    """
+    taught = frozenset(known)
+    first, second = tuple(tagged[0]), tuple(prompted[0])
+    partner = dict(align(first, second, "span-overlap").pairs)
+    asked_tagger = _voter(tagged, "tagger")
+    asked_model = _voter(prompted, "llm")
+    joined: list[tuple[Entity, list[Entity]]] = []
+    for number, entity in enumerate(first):
+        other = second[partner[number]] if number in partner else None
+        vote = asked_model if other is None else _said(other, entity)
+        joined.append((_with_votes(entity, (*entity.votes, vote)), [entity] if other is None else [entity, other]))
+    matched = set(partner.values())
+    for number, entity in enumerate(second):
+        if number not in matched:
+            own = (asked_tagger, *entity.votes) if entity.label in taught else entity.votes
+            joined.append((_with_votes(entity, own), [entity]))
+    kept: dict[MentionKey, Entity] = {}
+    stays: list[Entity] = []
+    rejected: list[Entity] = []
+    for entity, sources in sorted(joined, key=lambda each: each[0].sort_key()):
+        if calibrator is not None:
+            entity = calibrator.judge(entity)
+            stay = entity.confidence is None or entity.confidence >= calibrator.keep
+        else:
+            stay = entity.label not in taught or any(v.reader == "tagger" and v.about != NOTHING for v in entity.votes)
+        if not stay:
+            rejected.append(entity.model_copy(update={"id": f"X{len(rejected) + 1}"}))
+            continue
+        entity = entity.model_copy(update={"id": f"T{len(stays) + 1}"})
+        stays.append(entity)
+        kept |= {mention_key(source): entity for source in sources}
+    return Reconciled(tuple(stays), _relations((*tagged[1], *prompted[1]), kept), tuple(rejected))
+
+
+def _relations(found: Iterable[Relation[Any, Any]], kept: dict[MentionKey, Entity]) -> tuple[Relation[Any, Any], ...]:
+    links: dict[tuple[str, str, str], Relation[Any, Any]] = {}
+    for relation in found:
+        head, tail = kept.get(mention_key(relation.head)), kept.get(mention_key(relation.tail))
+        if head is None or tail is None or head is tail:
+            continue
+        key = head.id, tail.id, relation.label
+        votes = (*links[key].votes, *relation.votes) if key in links else relation.votes
+        links[key] = type(relation)(head=head, tail=tail, votes=votes)
+    ordered = sorted(links.values(), key=lambda r: (r.head.sort_key(), r.tail.sort_key(), r.label))
+    return tuple(r.model_copy(update={"id": f"R{n}"}) for n, r in enumerate(ordered, 1))
+
+
+def _said(other: Entity, entity: Entity) -> Vote:
+    """What the reader of ``other`` says of ``entity``."""
+    vote = next(v for v in other.votes if not v.about)
+    if other.label != entity.label:
+        return vote.model_copy(update={"about": f"label={other.label}"})
+    if other.spans != entity.spans:
+        return vote.model_copy(update={"about": f"edges={other.span.start}-{other.span.end}"})
+    return vote
+
+
+def _voter(found: Found, reader: str) -> Vote:
+    """The vote of a reader that found nothing, in the name of its model."""
+    model = next((v.model for e in found[0] for v in e.votes if not v.about), "")
+    return Vote(reader=reader, model=model, about=NOTHING)
+
+
+def _with_votes(entity: Entity, votes: Iterable[Vote]) -> Entity:
+    return entity.model_copy(update={"votes": tuple(votes)})

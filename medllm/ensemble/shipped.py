@@ -1,0 +1,45 @@
+"""The boundary policy and the calibrator that come with the package, and those that a user names."""
+
+import gzip
+from functools import cache
+from pathlib import Path
+
+from medllm.ensemble.boundary import BoundaryPolicy
+from medllm.ensemble.calibration import Calibrator
+from medllm.errors import UsageError
+from medllm.schema import Schema
+
+AUTO, OFF = "auto", "off"
+SHIPPED = Path(__file__).parent.parent / "weights" / "ensemble"
+
+
+def find_policy(policy: str | Path | BoundaryPolicy, schema: Schema) -> BoundaryPolicy | None:
+    """A policy given, or in a file; ``auto``: the shipped one where it was learnt for this schema; ``off``: none. Raises ModelError."""
+    if isinstance(policy, BoundaryPolicy):
+        return policy
+    if policy == OFF:
+        return None
+    if policy != AUTO:
+        path = Path(policy)
+        return BoundaryPolicy.load(path / "boundary.json" if path.is_dir() else path)
+    shipped = _shipped_policy(SHIPPED / f"{schema.name}-{schema.language}" / "boundary.json.gz")
+    return shipped if shipped is not None and shipped.about.get("schema") == schema.name else None
+
+
+def find_calibrator(calibrator: str | Path | Calibrator | None, schema: Schema, min_precision: float | None) -> Calibrator | None:
+    """A calibrator given, or in a file, for this schema, with the lanes of ``min_precision``. Raises ModelError and UsageError."""
+    if calibrator is None:
+        if min_precision is not None:
+            raise UsageError(
+                "--min-precision needs a calibrator", hint="give --calibrator; `medllm train calibrator` fits one on your notes"
+            )
+        return None
+    found = calibrator if isinstance(calibrator, Calibrator) else Calibrator.load(calibrator)
+    if found.schema != schema.name:
+        raise UsageError(f"the calibrator is of the schema {found.schema!r}, not {schema.name!r}", hint="fit one for this schema")
+    return found if min_precision is None else found.promising(min_precision)
+
+
+@cache
+def _shipped_policy(file: Path) -> BoundaryPolicy | None:
+    return BoundaryPolicy.from_json(gzip.decompress(file.read_bytes()).decode()) if file.is_file() else None
