@@ -2,7 +2,8 @@
 
 Mentions are paired one to one where they share characters, those of one label first. A pair is one mention: with the label that both
 gave it, or the tagger's where they differ, and with the tagger's edges. Every mention then holds a vote of each reader: ``about`` is
-empty where the reader found this very mention, else ``edges=12-20`` or ``label=drug`` (it found that instead), or ``nothing``.
+empty where the reader found this very mention, else ``edges=12-20`` or ``label=drug`` (it found that instead), ``nothing``, or
+``not asked`` where the language model was not asked about the place.
 
 With a calibrator a mention stays if it is more likely right than its threshold asks. Without one the tagger's mentions stay, and of
 the language model's those of labels that the tagger does not know. What does not stay is not lost: it is ``rejected``.
@@ -12,11 +13,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medllm.document import Entity, Relation, Vote
+from medllm.document import Entity, Relation, Span, Vote
 from medllm.ensemble.calibration import Calibrator
 from medllm.evaluation.matching import MentionKey, align, mention_key
 
-NOTHING = "nothing"
+NOTHING, NOT_ASKED = "nothing", "not asked"
 Found = tuple[Sequence[Entity], Sequence[Relation[Any, Any]]]
 
 
@@ -29,8 +30,16 @@ class Reconciled:
     rejected: tuple[Entity, ...]
 
 
-def reconcile(tagged: Found, prompted: Found, *, known: Iterable[str], calibrator: Calibrator | None = None) -> Reconciled:
-    """Join what the tagger and the language model found. ``known`` are the labels that the tagger was taught.
+def reconcile(
+    tagged: Found,
+    prompted: Found,
+    *,
+    known: Iterable[str],
+    calibrator: Calibrator | None = None,
+    not_asked: Sequence[Span] = (),
+) -> Reconciled:
+    """Join what the tagger and the language model found. ``known`` are the labels that the tagger was taught, ``not_asked`` the
+    stretches that the language model did not read.
 
     Relations stay where both their mentions do; one that both readers found is one, with both their votes.
     """
@@ -42,7 +51,7 @@ def reconcile(tagged: Found, prompted: Found, *, known: Iterable[str], calibrato
     joined: list[tuple[Entity, list[Entity]]] = []
     for number, entity in enumerate(first):
         other = second[partner[number]] if number in partner else None
-        vote = asked_model if other is None else _said(other, entity)
+        vote = _silent(asked_model, entity, not_asked) if other is None else _said(other, entity)
         joined.append((_with_votes(entity, (*entity.votes, vote)), [entity] if other is None else [entity, other]))
     matched = set(partner.values())
     for number, entity in enumerate(second):
@@ -88,6 +97,10 @@ def _said(other: Entity, entity: Entity) -> Vote:
     if other.spans != entity.spans:
         return vote.model_copy(update={"about": f"edges={other.span.start}-{other.span.end}"})
     return vote
+
+
+def _silent(vote: Vote, entity: Entity, not_asked: Sequence[Span]) -> Vote:
+    return vote.model_copy(update={"about": NOT_ASKED}) if any(s.overlaps(entity.span) for s in not_asked) else vote
 
 
 def _voter(found: Found, reader: str) -> Vote:
