@@ -52,7 +52,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class RequestUsage:
-    """What one request cost, and why it ended."""
+    """What one request cost, and why it ended. An answer ``from_cache`` cost nothing."""
 
     note_id: str
     task: str
@@ -60,6 +60,7 @@ class RequestUsage:
     end: int
     finish_reason: str
     usage: Usage
+    from_cache: bool = False
 
 
 @dataclass(frozen=True)
@@ -319,7 +320,8 @@ class Extractor:
             completion = await self.engine.complete(request)
         except EngineError as error:
             return None, _Found(ledger=[_entry(note, chunk, "engine-error", str(error), task=task)])
-        used = RequestUsage(note.id, task, chunk.start, chunk.end, completion.finish_reason, completion.usage)
+        cost = Usage() if completion.from_cache else completion.usage
+        used = RequestUsage(note.id, task, chunk.start, chunk.end, completion.finish_reason, cost, completion.from_cache)
         return completion, _Found(requests=[used])
 
     def _answer(self, layout: Layout, question: Question, completion: Completion | None) -> tuple[Answer, bool]:

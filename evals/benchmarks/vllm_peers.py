@@ -33,7 +33,7 @@ from medllm.evaluation.gold import read_gold
 from medllm.formats import jsonl
 from medllm.formats.files import private_folder
 from medllm.pipeline import Extractor
-from medllm.runs.run import versions
+from medllm.versions import versions
 from medllm.schema import Schema
 
 BASELINES = Path(__file__).parents[1] / "baselines"

@@ -298,7 +298,7 @@ def _print(extractor: "Extractor", items: "Iterable[Note | Unreadable]") -> None
     from medllm.formats import jsonl
     from medllm.runs.run import Progress, RunResult
 
-    missed, accounted_for = 0, True
+    missed = unaccounted = 0
 
     def notes() -> "Iterator[Note]":
         nonlocal missed
@@ -310,22 +310,23 @@ def _print(extractor: "Extractor", items: "Iterable[Note | Unreadable]") -> None
                 typer.echo(f"not read: {item.source}: {item.reason}: {item.detail}", err=True)
 
     async def print_all() -> None:
-        nonlocal missed, accounted_for
+        nonlocal missed, unaccounted
         async with aclosing(extractor.stream(notes())) as readings:
             async for reading in readings:
                 typer.echo(jsonl.dump(reading.extraction))
-                accounted_for &= reading.accounted_for
+                unaccounted += not reading.accounted_for
                 missed += len(reading.extraction.ledger)
                 for entry in reading.extraction.ledger:
                     typer.echo(f"ledger: {entry.model_dump_json(exclude_none=True)}", err=True)
 
     asyncio.run(print_all())
-    _exit(RunResult(Progress(), missed, accounted_for))
+    _exit(RunResult(Progress(), missed, unaccounted))
 
 
 def _exit(result: "RunResult") -> None:
     if not result.accounted_for:
-        typer.echo(_("error: the characters read and those in the ledger do not add up; please report it"), err=True)
+        said = _("error: the characters read and those in the ledger do not add up in {count} notes; please report it")
+        typer.echo(said.format(count=result.unaccounted), err=True)
     if result.exit_code:
         raise typer.Exit(result.exit_code)
 

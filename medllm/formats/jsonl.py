@@ -9,6 +9,7 @@
      "ledger": [{"reader": "llm", "reason": "…", "start": 0, "end": 9, "detail": ""}]}
 
 Offsets are half-open code points of ``text``; ``sha256`` is of its UTF-8. Attribute values are strings (``yes``, ``no`` for a bool).
+A run directory adds ``read``, the characters that each reader read, and ``requests``, how many were sent.
 """
 
 import json
@@ -77,8 +78,10 @@ class _Record(_Strict):
     ledger: list[_LedgerRecord] = []
 
 
-def dump(extraction: Extraction) -> str:
+def dump(extraction: Extraction, **more: Any) -> str:
     """The line for an extraction, without its end. Ids that are missing or repeat are given: ``T1``, ``R1``.
+
+    ``more`` are further fields, which ``load`` passes over.
 
     >>> note = Note(id="n", text="No fever.")
     >>> load(dump(Extraction(note=note, entities=(Entity.at(note.text, 3, 8, id="T1"),)))).entities[0].text
@@ -117,6 +120,7 @@ def dump(extraction: Extraction) -> str:
             for name, relation in zip(complete((r.id for r in extraction.relations), "R"), extraction.relations, strict=True)
         ],
         "ledger": [entry.model_dump(exclude={"note_id"}) for entry in extraction.ledger],
+        **more,
     }
     try:
         line = json.dumps(record, ensure_ascii=False, allow_nan=False)

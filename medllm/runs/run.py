@@ -6,8 +6,7 @@ import time
 from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import asdict, dataclass, field
-from importlib import metadata
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import medllm
@@ -19,8 +18,7 @@ from medllm.formats.inputs import Unreadable
 from medllm.pipeline import Extractor, Reading
 from medllm.runs.directory import EXTRACTIONS, RunDirectory
 from medllm.runs.ledger import INPUT
-
-PACKAGES = ("pydantic", "outlines", "llguidance", "xllamacpp", "onnxruntime", "transformers", "torch")
+from medllm.versions import versions
 
 
 @dataclass
@@ -37,11 +35,16 @@ class Progress:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What came of a run. ``ledger`` counts all entries of the directory, those of earlier runs too."""
+    """What came of a run. ``ledger`` counts all entries of the directory, ``unaccounted`` all notes that do not add up; of earlier runs too."""
 
     progress: Progress
     ledger: int
-    accounted_for: bool
+    unaccounted: int
+
+    @property
+    def accounted_for(self) -> bool:
+        """True if every character of every note was read, or is in the ledger."""
+        return self.unaccounted == 0
 
     @property
     def exit_code(self) -> int:
@@ -101,9 +104,10 @@ async def run(
     started = time.monotonic()
     begun = datetime.datetime.now(datetime.UTC)
     progress = Progress()
-    accounted_for = True
+    handed = 0
 
     def fresh_notes() -> Iterator[Note]:
+        nonlocal handed
         for item in inputs:
             if isinstance(item, Unreadable):
                 directory.write_unread(LedgerEntry(note_id=item.id, reader=INPUT, reason=item.reason, detail=item.detail))
@@ -111,24 +115,26 @@ async def run(
             elif directory.is_done(item):
                 progress.skipped += 1
             else:
+                handed += 1
                 yield item
 
     try:
         async with aclosing(extractor.stream(fresh_notes())) as readings:
             async for reading in readings:
                 directory.write(reading)
-                accounted_for &= reading.accounted_for
                 _add(progress, reading)
                 progress.seconds = time.monotonic() - started
                 report(progress)
-        directory.finish(_manifest(begun, started, progress, directory, "finished") | _about(extractor))
+        accounts = directory.account()
+        accounts = replace(accounts, unaccounted=accounts.unaccounted + handed - progress.notes)
+        directory.finish(_manifest(begun, started, progress, directory, "finished") | _about(extractor) | {"accounting": asdict(accounts)})
         _write_formats(directory, formats, extractor)
     except BaseException as error:
         state = "interrupted" if isinstance(error, CancelledError | KeyboardInterrupt) else f"stopped: {type(error).__name__}"
         with suppress(RunError):  # it may be the very error
             directory.finish(_manifest(begun, started, progress, directory, state) | _about(extractor))
         raise
-    return RunResult(progress, directory.ledger_entries, accounted_for)
+    return RunResult(progress, accounts.ledger, accounts.unaccounted)
 
 
 def _add(progress: Progress, reading: Reading) -> None:
@@ -170,14 +176,3 @@ def _about(extractor: Extractor) -> dict[str, Any]:
     """What an engine has to say of its server."""
     about = getattr(extractor.engine, "about", None)
     return {"server": about} if about else {}
-
-
-def versions() -> dict[str, str]:
-    """The installed versions of the packages that decide what is decoded."""
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
