@@ -11,6 +11,7 @@ from medllm.messages import translated as _
 
 if TYPE_CHECKING:
     from medllm.document import Note
+    from medllm.engines import Engine
     from medllm.formats.inputs import Unreadable
     from medllm.linking import Linkers
     from medllm.pipeline import Extractor
@@ -104,6 +105,19 @@ def extract(
             rich_help_panel=_PRIVACY,
         ),
     ] = None,
+    cache: Annotated[
+        bool,
+        typer.Option(
+            "--cache/--no-cache",
+            help="Keep the model's answers, and take those that are kept: another run reads only what has changed. They quote the notes; "
+            "see medllm cache.",
+            rich_help_panel=_PRIVACY,
+        ),
+    ] = False,
+    cache_dir: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The folder that --cache keeps answers in; one of your own otherwise.", rich_help_panel=_PRIVACY),
+    ] = None,
     deid_ner: Annotated[
         str | None,
         typer.Option(
@@ -162,6 +176,10 @@ def extract(
         items = first_notes(items, limit)
     if deid_ner is not None and deid in (None, OFF):
         raise UsageError("--deid-ner says nothing without --deid", hint="give --deid mask or --deid surrogate too")
+    if cache_dir is not None and not cache:
+        raise UsageError("--cache-dir says nothing without --cache", hint="give --cache too")
+    if cache and readers == "tagger":
+        raise UsageError("a tagger has no answers to keep", hint="--cache is for the language model")
     if readers == "auto" and (dry_run or record is not None or prompts is not None):
         readers = "llm"
     with download_progress() as progress:
@@ -201,6 +219,8 @@ def extract(
     if extractor.tagger is not None:
         _about_tagger(extractor, dry_run=dry_run, record=record)
     with extractor:
+        if cache and not dry_run:
+            extractor.engine = _cached(extractor.engine, cache_dir)
         if record is not None:
             extractor.engine = Recorder(extractor.engine, record)
         if dry_run:
@@ -244,6 +264,22 @@ def _linker(given: str | None, progress: "Progress") -> "Linkers | None":
     from medllm.linking import linkers
 
     return linkers(_names(given), progress=progress)
+
+
+def _cached(engine: "Engine", folder: Path | None) -> "Engine":
+    """The engine with its cache; without one that cannot be used, which is told."""
+    from medllm.engines.cached import CachedEngine
+    from medllm.engines.completion_cache import CompletionCache
+    from medllm.errors import CacheError
+
+    def warn(error: CacheError) -> None:
+        typer.echo(_("warning: {what}; going on without it ({hint})").format(what=error, hint=error.hint), err=True)
+
+    try:
+        return CachedEngine(engine, CompletionCache(folder), warn=warn)
+    except CacheError as error:
+        warn(error)
+        return engine
 
 
 def label_pairs(given: str | None) -> dict[str, str]:

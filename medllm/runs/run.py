@@ -23,19 +23,20 @@ from medllm.versions import versions
 
 @dataclass
 class Progress:
-    """How far a run is; handed to ``report`` after every note."""
+    """How far a run is; handed to ``report`` after every note. ``from_cache`` counts answers; they are not in ``usage``."""
 
     notes: int = 0
     skipped: int = 0
     mentions: int = 0
     ledger: int = 0
+    from_cache: int = 0
     usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What came of a run. ``ledger`` counts all entries of the directory, ``unaccounted`` all notes that do not add up; of earlier runs too."""
+    """What came of a run. ``ledger`` counts all entries of the directory, ``unaccounted`` notes that do not add up; earlier ones too."""
 
     progress: Progress
     ledger: int
@@ -143,6 +144,7 @@ def _add(progress: Progress, reading: Reading) -> None:
     progress.ledger += len(reading.extraction.ledger)
     for request in reading.requests:
         progress.usage += request.usage
+        progress.from_cache += request.from_cache
 
 
 def _write_formats(directory: RunDirectory, formats: Sequence[str], extractor: Extractor) -> None:
@@ -159,12 +161,13 @@ def _write_formats(directory: RunDirectory, formats: Sequence[str], extractor: E
 
 def _manifest(begun: datetime.datetime, started: float, progress: Progress, directory: RunDirectory, state: str) -> dict[str, Any]:
     seconds = time.monotonic() - started
+    this_run = {"notes": progress.notes, "already_done": progress.skipped, "mentions": progress.mentions, "ledger": progress.ledger}
     return {
         "state": state,
         "started": begun.isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
         "notes": directory.notes_done,
-        "this_run": {"notes": progress.notes, "already_done": progress.skipped, "mentions": progress.mentions, "ledger": progress.ledger},
+        "this_run": this_run | ({"from_cache": progress.from_cache} if progress.from_cache else {}),
         "usage": asdict(progress.usage) | {"seconds": round(progress.usage.seconds, 1)},
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -56,7 +56,7 @@ def test_everything_read_is_exit_code_0(tmp_path: Path) -> None:
 
 
 def test_a_reading_that_does_not_add_up_is_exit_code_4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medllm.pipeline.UNREAD", frozenset())
+    monkeypatch.setattr("medllm.runs.accounting.UNREAD", frozenset())
     assert go(notes(), tmp_path / "out").exit_code == 4
 
 
