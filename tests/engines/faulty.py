@@ -157,6 +157,7 @@ class FaultyServer:
             return False
         if fault == "slow":
             await asyncio.sleep(60)
+            return False
         if fault in ("trickle", "flood"):
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999999999\r\n\r\n")
             while True:

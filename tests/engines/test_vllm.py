@@ -92,7 +92,7 @@ def test_what_fails_always_is_in_the_ledger_and_a_later_run_finishes_it(tmp_path
 
     with FaultyServer(READER) as server:
         server.fault = lambda n: of(server, n)
-        result = do_run(server, tmp_path / "out", timeout=0.1)
+        result = do_run(server, tmp_path / "out", timeout=0.5 if fault == "slow" else 5)
         assert (result.exit_code, result.accounted_for) == (3, True)
         assert mentions(tmp_path / "out") == EXPECTED | {"n3": []}
         (entry,) = ledger(tmp_path / "out")
