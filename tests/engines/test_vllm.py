@@ -114,7 +114,7 @@ def test_whatever_a_server_does_every_note_is_read_or_told(tmp_path: Path) -> No
     told = {entry["note_id"] for entry in ledger(tmp_path / "out")}
     found = mentions(tmp_path / "out")
     assert found.keys() == {note.id for note in notes}
-    assert {note_id for note_id, texts in found.items() if texts != ["fever", "aspirin"]} == told
+    assert {note_id for note_id, texts in found.items() if texts != ["fever", "aspirin"]} <= told  # what a cut answer said is kept
     assert len(told) < 10
     assert max(asked.values()) <= 3 * ATTEMPTS  # for the whole, and for each half where an answer was cut
 
