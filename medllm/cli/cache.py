@@ -1,11 +1,14 @@
 """``medllm cache``: what the completion cache holds, and its end."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from medllm.messages import translated as _
+
+if TYPE_CHECKING:
+    from medllm.engines import Engine
 
 app = typer.Typer(
     help="The completion cache of extract --cache: answers of models, which quote the notes. Patients' data.", no_args_is_help=True
@@ -38,3 +41,19 @@ def purge_cache(
 
     gone = purge(cache_dir, older_than)
     typer.echo(_("the damaged cache is removed") if gone is None else _("{count} answers deleted").format(count=gone), err=True)
+
+
+def with_cache(engine: "Engine", folder: Path | None) -> "Engine":
+    """The engine with its cache; without one that cannot be used, which is told."""
+    from medllm.engines.cached import CachedEngine
+    from medllm.engines.completion_cache import CompletionCache
+    from medllm.errors import CacheError
+
+    def warn(error: CacheError) -> None:
+        typer.echo(_("warning: {what}; going on without it ({hint})").format(what=error, hint=error.hint), err=True)
+
+    try:
+        return CachedEngine(engine, CompletionCache(folder), warn=warn)
+    except CacheError as error:
+        warn(error)
+        return engine

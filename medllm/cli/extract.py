@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medllm.cli.cache import with_cache
 from medllm.cli.progress import download_progress, run_line, run_progress
 from medllm.messages import translated as _
 
 if TYPE_CHECKING:
     from medllm.document import Note
-    from medllm.engines import Engine
     from medllm.formats.inputs import Unreadable
     from medllm.linking import Linkers
     from medllm.pipeline import Extractor
@@ -220,7 +220,7 @@ def extract(
         _about_tagger(extractor, dry_run=dry_run, record=record)
     with extractor:
         if cache and not dry_run:
-            extractor.engine = _cached(extractor.engine, cache_dir)
+            extractor.engine = with_cache(extractor.engine, cache_dir)
         if record is not None:
             extractor.engine = Recorder(extractor.engine, record)
         if dry_run:
@@ -264,22 +264,6 @@ def _linker(given: str | None, progress: "Progress") -> "Linkers | None":
     from medllm.linking import linkers
 
     return linkers(_names(given), progress=progress)
-
-
-def _cached(engine: "Engine", folder: Path | None) -> "Engine":
-    """The engine with its cache; without one that cannot be used, which is told."""
-    from medllm.engines.cached import CachedEngine
-    from medllm.engines.completion_cache import CompletionCache
-    from medllm.errors import CacheError
-
-    def warn(error: CacheError) -> None:
-        typer.echo(_("warning: {what}; going on without it ({hint})").format(what=error, hint=error.hint), err=True)
-
-    try:
-        return CachedEngine(engine, CompletionCache(folder), warn=warn)
-    except CacheError as error:
-        warn(error)
-        return engine
 
 
 def label_pairs(given: str | None) -> dict[str, str]:

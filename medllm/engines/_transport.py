@@ -101,9 +101,8 @@ class Transport:
             started = time.perf_counter()
             try:
                 return read(_json(await self._answer(path, content)), time.perf_counter() - started)
-            except (httpx.TimeoutException, TimeoutError) as error:
-                connecting = isinstance(error, httpx.ConnectTimeout)
-                failure = Failure(f"no answer within {self.options.timeout:g} s (--timeout)", away=connecting, slow=not connecting)
+            except (TimeoutError, httpx.ReadTimeout, httpx.WriteTimeout):
+                failure = Failure(f"no answer within {self.options.timeout:g} s (--timeout)", slow=True)
             except (httpx.HTTPError, Failure) as error:
                 failure = error if isinstance(error, Failure) else _of_connection(error)
             except (ValueError, KeyError, TypeError, IndexError):
@@ -210,7 +209,7 @@ def refused(response: httpx.Response) -> EngineError:
 
 
 def _of_connection(error: httpx.HTTPError) -> Failure:
-    return Failure(type(error).__name__, away=isinstance(error, httpx.ConnectError))
+    return Failure(type(error).__name__, away=isinstance(error, httpx.ConnectError | httpx.ConnectTimeout))
 
 
 def _retry_after(response: httpx.Response) -> float | None:
