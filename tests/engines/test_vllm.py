@@ -47,7 +47,7 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def options(**more: Any) -> dict[str, Any]:
-    return {"patience": 0.2, "timeout": 0.5, "parallel": 4, **more}
+    return {"patience": 0.2, "timeout": 10, "parallel": 4, **more}
 
 
 def do_run(server: FaultyServer, out: Path, notes: list[Note] = NOTES, **more: Any) -> RunResult:
@@ -78,7 +78,7 @@ EXPECTED = {note.id: ["fever", "aspirin", "81 mg"] for note in NOTES}
 @pytest.mark.parametrize("fault", ["refused", "reset", "slow", "busy", "broken", "garbage", "abort", "503"])
 def test_what_fails_once_is_asked_again(tmp_path: Path, fault: str) -> None:
     with FaultyServer(READER, fault=lambda n: fault if n in (1, 2, 9) else None) as server:
-        result = do_run(server, tmp_path / "out")
+        result = do_run(server, tmp_path / "out", timeout=1 if fault == "slow" else 10)
         asked = len(server.asked)
     assert (result.exit_code, result.accounted_for) == (0, True)
     assert mentions(tmp_path / "out") == EXPECTED
@@ -92,7 +92,7 @@ def test_what_fails_always_is_in_the_ledger_and_a_later_run_finishes_it(tmp_path
 
     with FaultyServer(READER) as server:
         server.fault = lambda n: of(server, n)
-        result = do_run(server, tmp_path / "out", timeout=0.5 if fault == "slow" else 5)
+        result = do_run(server, tmp_path / "out", timeout=1 if fault == "slow" else 10)
         assert (result.exit_code, result.accounted_for) == (3, True)
         assert mentions(tmp_path / "out") == EXPECTED | {"n3": []}
         (entry,) = ledger(tmp_path / "out")
@@ -108,7 +108,7 @@ def test_what_fails_always_is_in_the_ledger_and_a_later_run_finishes_it(tmp_path
 def test_whatever_a_server_does_every_note_is_read_or_told(tmp_path: Path) -> None:
     notes = [Note(id=f"n{i}", text=f"Patient {i} has fever.\nPatient {i} takes aspirin.\n") for i in range(100)]
     with FaultyServer(READER, fault=mixed(0.2, seed=5)) as server:
-        result = do_run(server, tmp_path / "out", notes, patience=5)
+        result = do_run(server, tmp_path / "out", notes, patience=5, timeout=1)
         asked = Counter(re.findall(r"Patient (\d+) has", str(server.asked)))
     assert result.accounted_for
     told = {entry["note_id"] for entry in ledger(tmp_path / "out")}
@@ -121,9 +121,9 @@ def test_whatever_a_server_does_every_note_is_read_or_told(tmp_path: Path) -> No
 
 def test_a_trickle_is_no_answer(tmp_path: Path) -> None:
     with FaultyServer(READER, fault=lambda n: "trickle" if n < 2 else None) as server:
-        assert do_run(server, tmp_path / "out", NOTES[:2]).exit_code == 0
+        assert do_run(server, tmp_path / "out", NOTES[:2], timeout=1).exit_code == 0
         server.fault = lambda n: "trickle"
-        do_run(server, tmp_path / "out2", NOTES[:1])
+        do_run(server, tmp_path / "out2", NOTES[:1], timeout=0.5)
     (entry,) = ledger(tmp_path / "out2")
     assert "no answer within 0.5 s (--timeout)" in entry["detail"]
 
