@@ -11,6 +11,7 @@
     ├── EngineError    a language-model engine that cannot answer
     ├── ServerLostError  a server that has gone away: a run stops, and can be taken up again
     ├── ModelError     a model that cannot be found, fetched or verified
+    ├── CacheError     a completion cache that cannot be used
     └── RunError       a run directory that cannot be used
 
 Messages never hold note text: offsets, counts and hashes only.
@@ -69,6 +70,14 @@ class ServerLostError(MedllmError):
 
 class ModelError(MedllmError):
     """A model that is unknown, unreachable, incomplete or not the one its hash names."""
+
+
+class CacheError(MedllmError):
+    """A completion cache that cannot be used. ``damaged``: it is not a database, or not a whole one."""
+
+    def __init__(self, message: str, *, hint: str = "", damaged: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.damaged = damaged
 
 
 class RunError(MedllmError):

@@ -11,7 +11,7 @@ UNREAD = frozenset({"output-limit", "unanswered", "context", "engine-error"})
 
 @dataclass(frozen=True)
 class RequestUsage:
-    """What one request cost, and why it ended."""
+    """What one request cost, and why it ended. An answer ``from_cache`` cost nothing."""
 
     note_id: str
     task: str
@@ -19,6 +19,7 @@ class RequestUsage:
     end: int
     finish_reason: str
     usage: Usage
+    from_cache: bool = False
 
 
 @dataclass(frozen=True)

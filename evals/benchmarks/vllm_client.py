@@ -42,7 +42,7 @@ from medllm.engines._protocol import body_of
 from medllm.engines.base import Completion, Engine, Request
 from medllm.engines.vllm import VllmEngine
 from medllm.pipeline import Extractor
-from medllm.runs.run import versions
+from medllm.versions import versions
 
 
 class Noted:

@@ -33,8 +33,8 @@ from medllm.evaluation.gold import read_gold
 from medllm.formats import jsonl
 from medllm.formats.files import private_folder
 from medllm.pipeline import Extractor
-from medllm.runs.run import versions
 from medllm.schema import Schema
+from medllm.versions import versions
 
 BASELINES = Path(__file__).parents[1] / "baselines"
 sys.path.insert(0, str(BASELINES))

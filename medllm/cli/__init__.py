@@ -33,7 +33,7 @@ def _options(
 
 
 def _register() -> None:
-    from medllm.cli import convert, doctor, eval, extract, models, score, train, view
+    from medllm.cli import cache, convert, doctor, eval, extract, models, score, train, view
 
     app.command()(extract.extract)
     app.command("eval")(eval.evaluate)
@@ -42,6 +42,7 @@ def _register() -> None:
     app.command()(view.view)
     app.add_typer(train.app, name="train")
     app.add_typer(models.app, name="models")
+    app.add_typer(cache.app, name="cache")
     app.command()(doctor.doctor)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medllm.cli.cache import with_cache
 from medllm.cli.progress import download_progress, run_line, run_progress
 from medllm.messages import translated as _
 
@@ -105,6 +106,19 @@ def extract(
             rich_help_panel=_PRIVACY,
         ),
     ] = None,
+    cache: Annotated[
+        bool,
+        typer.Option(
+            "--cache/--no-cache",
+            help="Keep the model's answers, and take those that are kept: another run reads only what has changed. They quote the notes; "
+            "see medllm cache.",
+            rich_help_panel=_PRIVACY,
+        ),
+    ] = False,
+    cache_dir: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The folder that --cache keeps answers in; one of your own otherwise.", rich_help_panel=_PRIVACY),
+    ] = None,
     deid_ner: Annotated[
         str | None,
         typer.Option(
@@ -179,6 +193,10 @@ def extract(
         items = first_notes(items, limit)
     if deid_ner is not None and deid in (None, OFF):
         raise UsageError("--deid-ner says nothing without --deid", hint="give --deid mask or --deid surrogate too")
+    if cache_dir is not None and not cache:
+        raise UsageError("--cache-dir says nothing without --cache", hint="give --cache too")
+    if cache and readers == "tagger":
+        raise UsageError("a tagger has no answers to keep", hint="--cache is for the language model")
     if readers == "auto" and (dry_run or record is not None or prompts is not None):
         readers = "llm"
     with download_progress() as progress:
@@ -221,6 +239,8 @@ def extract(
     if extractor.tagger is not None:
         _about_tagger(extractor, dry_run=dry_run, record=record)
     with extractor:
+        if cache and not dry_run:
+            extractor.engine = with_cache(extractor.engine, cache_dir)
         if record is not None:
             extractor.engine = Recorder(extractor.engine, record)
         if dry_run:
@@ -318,7 +338,7 @@ def _print(extractor: "Extractor", items: "Iterable[Note | Unreadable]") -> None
     from medllm.formats import jsonl
     from medllm.runs.run import Progress, RunResult
 
-    missed, accounted_for = 0, True
+    missed = unaccounted = 0
 
     def notes() -> "Iterator[Note]":
         nonlocal missed
@@ -330,22 +350,23 @@ def _print(extractor: "Extractor", items: "Iterable[Note | Unreadable]") -> None
                 typer.echo(f"not read: {item.source}: {item.reason}: {item.detail}", err=True)
 
     async def print_all() -> None:
-        nonlocal missed, accounted_for
+        nonlocal missed, unaccounted
         async with aclosing(extractor.stream(notes())) as readings:
             async for reading in readings:
                 typer.echo(jsonl.dump(reading.extraction))
-                accounted_for &= reading.accounted_for
+                unaccounted += not reading.accounted_for
                 missed += len(reading.extraction.ledger)
                 for entry in reading.extraction.ledger:
                     typer.echo(f"ledger: {entry.model_dump_json(exclude_none=True)}", err=True)
 
     asyncio.run(print_all())
-    _exit(RunResult(Progress(), missed, accounted_for))
+    _exit(RunResult(Progress(), missed, unaccounted))
 
 
 def _exit(result: "RunResult") -> None:
     if not result.accounted_for:
-        typer.echo(_("error: the characters read and those in the ledger do not add up; please report it"), err=True)
+        said = _("error: the characters read and those in the ledger do not add up in {count} notes; please report it")
+        typer.echo(said.format(count=result.unaccounted), err=True)
     if result.exit_code:
         raise typer.Exit(result.exit_code)
 

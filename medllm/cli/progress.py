@@ -84,6 +84,7 @@ def run_line(progress: "RunProgress") -> str:
         *([_("{count} done before").format(count=progress.skipped)] if progress.skipped else []),
         _("{count} mentions").format(count=progress.mentions),
         *([_("{count} ledger entries").format(count=progress.ledger)] if progress.ledger else []),
+        *([_("{count} answers from the cache").format(count=progress.from_cache)] if progress.from_cache else []),
         _("{count} notes/min").format(count=f"{60 * progress.notes / seconds:.1f}"),
         _("{count} tokens/s").format(count=f"{progress.usage.completion_tokens / seconds:.0f}"),
     ]

@@ -20,7 +20,11 @@ from medllm.errors import EngineError, ServerLostError, UsageError
 ATTEMPTS = 4
 """How often one request is sent that the server fails at while it is up."""
 
+MAX_ANSWER = 64 * 1024 * 1024
+"""The most bytes of one answer: log probabilities of 100,000 tokens take a tenth of it."""
+
 LONGEST_PAUSE = 20.0
+_OF_TRANSFER = {"content-encoding", "content-length", "transfer-encoding"}
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _AWAY = {408, 429, 502, 503, 504}
 _CONTEXT = ("maximum context length", "context_length_exceeded", "max_model_len", "longer than the maximum model length")
@@ -32,8 +36,9 @@ _T = TypeVar("_T")
 class ServerOptions:
     """Where a server is, and how to talk to it.
 
-    ``base_url`` with or without ``/v1``. ``timeout``: seconds to wait for one answer. ``patience``: seconds to wait for a server that
-    is away, before the run is stopped. ``ca_file`` and ``client_certificate`` are PEM files, the latter with its key.
+    ``base_url`` with or without ``/v1``. ``timeout``: seconds to wait for one answer, from sending to its last byte. ``patience``: seconds
+    to wait for a server that is away, before the run is stopped. ``ca_file`` and ``client_certificate`` are PEM files, the latter with its
+    key.
     """
 
     base_url: str
@@ -95,7 +100,9 @@ class Transport:
         while True:
             started = time.perf_counter()
             try:
-                return read(_json(await self._client.post(path, content=content)), time.perf_counter() - started)
+                return read(_json(await self._answer(path, content)), time.perf_counter() - started)
+            except (TimeoutError, httpx.ReadTimeout, httpx.WriteTimeout):
+                failure = Failure(f"no answer within {self.options.timeout:g} s (--timeout)", slow=True)
             except (httpx.HTTPError, Failure) as error:
                 failure = error if isinstance(error, Failure) else _of_connection(error)
             except (ValueError, KeyError, TypeError, IndexError):
@@ -111,6 +118,17 @@ class Transport:
             if over:
                 raise await self._given_up(failure)
             await asyncio.sleep(_pause(failed, failure.after, self.options.patience))
+
+    async def _answer(self, path: str, content: bytes) -> httpx.Response:
+        """One try: a server may neither trickle an answer for longer than the timeout nor fill the memory with it."""
+        async with asyncio.timeout(self.options.timeout), self._client.stream("POST", path, content=content) as response:
+            body = bytearray()
+            async for part in response.aiter_bytes():
+                body += part
+                if len(body) > MAX_ANSWER:
+                    raise Failure(f"an answer of more than {MAX_ANSWER} bytes")
+            headers = {name: value for name, value in response.headers.items() if name.lower() not in _OF_TRANSFER}
+            return httpx.Response(response.status_code, headers=headers, content=bytes(body))
 
     async def healthy(self) -> bool:
         """Whether the server says that it is up."""
@@ -191,8 +209,7 @@ def refused(response: httpx.Response) -> EngineError:
 
 
 def _of_connection(error: httpx.HTTPError) -> Failure:
-    kinds = (httpx.ConnectError, httpx.ConnectTimeout)
-    return Failure(type(error).__name__, away=isinstance(error, kinds), slow=isinstance(error, httpx.ReadTimeout))
+    return Failure(type(error).__name__, away=isinstance(error, httpx.ConnectError | httpx.ConnectTimeout))
 
 
 def _retry_after(response: httpx.Response) -> float | None:

@@ -59,12 +59,16 @@ class TokenLogprob(NamedTuple):
 
 @dataclass(frozen=True)
 class Completion:
-    """An answer. ``finish_reason`` ``length`` means that it was cut at ``max_tokens`` or at the end of the context."""
+    """An answer. ``finish_reason`` ``length`` means that it was cut at ``max_tokens`` or at the end of the context.
+
+    ``from_cache``: nothing was decoded; ``usage`` is what the answer cost when it was.
+    """
 
     text: str
     finish_reason: FinishReason
     usage: Usage = Usage()
     logprobs: tuple[TokenLogprob, ...] = ()
+    from_cache: bool = False
 
 
 class Engine(Protocol):

@@ -15,7 +15,8 @@ from medllm.engines._recording import (
     request_key,
     text_key,
 )
-from medllm.engines.base import Completion, Engine, Request, is_remote
+from medllm.engines._wrapping import Wrapper
+from medllm.engines.base import Completion, Engine, Request
 from medllm.errors import EngineError
 
 __all__ = ["Recorder", "ReplayEngine", "request_key"]
@@ -78,7 +79,7 @@ class ReplayEngine:
         )
 
 
-class Recorder:
+class Recorder(Wrapper):
     """Any engine, with its answers and token counts written to ``path``; gzipped where the name ends in ``.gz``.
 
     A recording that is there is gone on with, and must be of the same model. What is in it already is not written twice. An engine
@@ -87,14 +88,7 @@ class Recorder:
     """
 
     def __init__(self, engine: Engine, path: str | Path) -> None:
-        self._engine = engine
-        self.name = engine.name
-        self.model = engine.model
-        self.fingerprint = engine.fingerprint
-        self.context_tokens = engine.context_tokens
-        self.constrained = engine.constrained
-        self.concurrency = engine.concurrency
-        self.remote = is_remote(engine)
+        super().__init__(engine)
         self._path = Path(path)
         self._writing = threading.Lock()
         self._known: set[int] = set()
@@ -116,7 +110,7 @@ class Recorder:
 
     def count_tokens(self, text: str) -> int:
         """The engine's own count, which is recorded."""
-        tokens = self._engine.count_tokens(text)
+        tokens = super().count_tokens(text)
         if self._counts:
             self._record(key := text_key(text), count_line(key, tokens))
         return tokens
@@ -132,7 +126,7 @@ class Recorder:
         """Close the recording and the engine."""
         with self._writing:
             self._file.close()
-        await self._engine.aclose()
+        await super().aclose()
 
     def _record(self, key: str, line: bytes, *, better: bool = False) -> None:
         """Write a line unless there is one for its key; an answer with log probabilities takes the place of one without."""

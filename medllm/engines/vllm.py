@@ -80,6 +80,11 @@ class VllmEngine:
         self._count = lru_cache(maxsize=4096)(count)
 
     @property
+    def address(self) -> str:
+        """The server's root."""
+        return str(self._transport.address)
+
+    @property
     def about(self) -> dict[str, Any]:
         """What is worth keeping of the server with what it wrote: software, the form of its constraints, how tokens were counted."""
         return {"server": self.server.software, "held_to": self.server.form, "exact_token_counts": self.counts_exactly}

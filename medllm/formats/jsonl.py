@@ -10,6 +10,7 @@
 
 A mention may have a ``lane``, and a line ``rejected`` mentions, written like ``entities``.
 Offsets are half-open code points of ``text``; ``sha256`` is of its UTF-8. Attribute values are strings (``yes``, ``no`` for a bool).
+A run directory adds ``read``, the characters that each reader read, and ``requests``, how many were sent.
 """
 
 import json
@@ -80,8 +81,10 @@ class _Record(_Strict):
     rejected: list[_EntityRecord] = []
 
 
-def dump(extraction: Extraction) -> str:
+def dump(extraction: Extraction, **more: Any) -> str:
     """The line for an extraction, without its end. Ids that are missing or repeat are given: ``T1``, ``R1``.
+
+    ``more`` are further fields, which ``load`` passes over.
 
     >>> note = Note(id="n", text="No fever.")
     >>> load(dump(Extraction(note=note, entities=(Entity.at(note.text, 3, 8, id="T1"),)))).entities[0].text
@@ -108,6 +111,7 @@ def dump(extraction: Extraction) -> str:
             for name, relation in zip(complete((r.id for r in extraction.relations), "R"), extraction.relations, strict=True)
         ],
         "ledger": [entry.model_dump(exclude={"note_id"}) for entry in extraction.ledger],
+        **more,
     }
     if extraction.rejected:
         others = complete((e.id for e in extraction.rejected), "X")

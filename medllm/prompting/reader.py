@@ -8,7 +8,7 @@ from typing import Any
 from medllm.aligner import align
 from medllm.background import together
 from medllm.document import Entity, Extraction, LedgerEntry, Note, Relation, Span, Vote
-from medllm.engines.base import Completion, Engine, Request
+from medllm.engines.base import Completion, Engine, Request, Usage
 from medllm.ensemble.boundary import BoundaryPolicy, move_edges
 from medllm.errors import EngineError
 from medllm.grammar.layout import Answer, Found, Layout, Slot
@@ -176,7 +176,8 @@ class PromptedReader:
             completion = await self.engine.complete(request)
         except EngineError as error:
             return None, _Found(ledger=[_entry(note, chunk, "engine-error", str(error), task=task)])
-        used = RequestUsage(note.id, task, chunk.start, chunk.end, completion.finish_reason, completion.usage)
+        cost = Usage() if completion.from_cache else completion.usage
+        used = RequestUsage(note.id, task, chunk.start, chunk.end, completion.finish_reason, cost, completion.from_cache)
         return completion, _Found(requests=[used])
 
     def _answer(self, layout: Layout, question: Question, completion: Completion | None) -> tuple[Answer, bool]:

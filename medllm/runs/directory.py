@@ -1,13 +1,14 @@
 """The run directory: what a run has done, written so that it can be stopped at any moment and taken up again.
 
 ``extractions.jsonl`` holds one line a note and is the record of what is done: a note's ledger and usage lines are written
-before it, so whatever has no extraction line is dropped and done again. All three kinds of line name the note and the SHA-256
-of its text; those of a text that has been read anew since are dropped at the end. Everything is patients' data: owner-only.
+before it, and it says how many they are, so whatever is not all there is dropped and done again. All three kinds of line name the
+note and the SHA-256 of its text; those of a text that has been read anew since are dropped at the end. Everything is patients' data:
+owner-only.
 """
 
+import errno
 import json
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -23,6 +24,7 @@ from medllm.formats import jsonl
 from medllm.formats.files import open_private, private_folder
 from medllm.reading import Reading, RequestUsage
 from medllm.runs import audit
+from medllm.runs.accounting import Accounts, add_up, count, key, text_of
 from medllm.runs.ledger import INPUT, WORTH_ANOTHER_TRY
 from medllm.schema import Schema
 
@@ -34,6 +36,7 @@ MANIFEST = "run.json"
 
 _LINES = (EXTRACTIONS, LEDGER, USAGE)
 _ANOTHER = "give another -o, or --fresh to begin anew"
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 
 class RunDirectory:
@@ -53,11 +56,7 @@ class RunDirectory:
         self._runs: list[dict[str, Any]] = []
         with self._writing():
             private_folder(self.path)
-            self._lock = FileLock(self.path / ".lock", timeout=0, mode=0o600)
-            try:
-                self._lock.acquire()
-            except Timeout:
-                raise RunError(f"another run is writing to {self.path}", hint="wait for it, or give another -o") from None
+            self._lock = self._locked()
         try:
             with self._writing():
                 if fresh:
@@ -82,11 +81,6 @@ class RunDirectory:
         """Number of notes that were read, in this run and before it."""
         return len(self._done)
 
-    @property
-    def ledger_entries(self) -> int:
-        """Number of lines in ``ledger.jsonl``, of this run and of those before it."""
-        return sum(1 for _ in _lines(self.path / LEDGER))
-
     def write(self, reading: Reading) -> None:
         """Keep the reading of one note: usage, ledger, and then the line that makes it done."""
         note = reading.extraction.note
@@ -94,7 +88,7 @@ class RunDirectory:
         with self._writing():
             self._append(USAGE, (_usage(request) | {"sha256": sha256} for request in reading.requests))
             self._append(LEDGER, (_entry(entry) | {"sha256": sha256} for entry in reading.extraction.ledger))
-            self._files[EXTRACTIONS].write(jsonl.dump(reading.extraction) + "\n")
+            self._files[EXTRACTIONS].write(jsonl.dump(reading.extraction, read=reading.read, requests=len(reading.requests)) + "\n")
             self._flush(EXTRACTIONS)
         self._changed |= self._done.get(note.id) != 0
         self._done.set(note.id, digest(sha256))
@@ -104,12 +98,16 @@ class RunDirectory:
         with self._writing():
             self._append(LEDGER, [_entry(entry)])
 
+    def account(self) -> Accounts:
+        """What the whole directory adds up to, of this run and of those before it, once what belongs to changed texts is dropped."""
+        with self._writing():
+            self._drop_changed()
+            return add_up(*(_lines(self.path / name) for name in _LINES))
+
     def finish(self, result: Mapping[str, Any]) -> None:
         """Drop what belongs to texts that have changed, and write ``run.json``: the configuration, what came of the run, and its sums."""
         with self._writing():
-            if self._changed:
-                self._close_files()
-                self._compact(keep_unread=True)
+            self._drop_changed()
             self._runs[-1] = audit.ended(self._runs[-1], result)
             self._write_manifest({**result, "files": audit.sums(self.path, (*_LINES, SCHEMA))})
 
@@ -122,6 +120,22 @@ class RunDirectory:
             self._lock.release()
 
     # --- inside ----------------------------------------------------------------------------------------------------
+
+    def _locked(self) -> FileLock:
+        """A lock of the kernel's: it goes when its process is killed, as one that is a mere file would not."""
+        lock = FileLock(self.path / ".lock", timeout=0, mode=0o600, fallback_to_soft=False)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise RunError(f"another run is writing to {self.path}", hint="wait for it, or give another -o") from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            raise RunError(
+                f"the file system of {self.path} cannot lock files, so two runs could write there at once",
+                hint="give an -o on a local disk, and copy the folder when the run is finished",
+            ) from None
+        return lock
 
     def _check_configuration(self) -> None:
         try:
@@ -141,18 +155,26 @@ class RunDirectory:
     def _recover(self) -> None:
         """Learn what is done, and drop torn lines, notes to be tried again, and what belongs to no note that is done.
 
-        An extraction holds its own ledger entries: a note whose lines in the ledger are not all there is not done either.
+        An extraction holds its own ledger entries and its number of requests: a note whose lines in the other files are not all there
+        is not done either.
         """
-        kept = Counter(map(_text_of, _lines(self.path / LEDGER)))
+        kept, asked = count(_lines(self.path / LEDGER)), count(_lines(self.path / USAGE))
         for line in _lines(self.path / EXTRACTIONS):
-            (name, sha256), entries = _text_of(line), line.get("ledger", [])
-            whole = kept[name, sha256] == len(entries) and not any(entry["reason"] in WORTH_ANOTHER_TRY for entry in entries)
-            self._done.set(name, digest(sha256) if whole else 0)
+            (name, sha256), entries = text_of(line), line.get("ledger", [])
+            whole = kept.get(key(line)) == len(entries) and asked.get(key(line)) == line.get("requests")
+            again = any(entry["reason"] in WORTH_ANOTHER_TRY for entry in entries)
+            self._done.set(name, digest(sha256) if whole and not again else 0)
         self._compact(keep_unread=False)
 
     def _is_current(self, line: Mapping[str, Any]) -> bool:
-        name, sha256 = _text_of(line)
+        name, sha256 = text_of(line)
         return self._done.get(name) == digest(sha256)
+
+    def _drop_changed(self) -> None:
+        if self._changed:
+            self._close_files()
+            self._compact(keep_unread=True)
+            self._changed = False
 
     def _compact(self, *, keep_unread: bool) -> None:
         for name in _LINES:
@@ -203,11 +225,12 @@ def _replacing(path: Path) -> Iterator[TextIO]:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-
-
-def _text_of(line: Mapping[str, Any]) -> tuple[str, str]:
-    """What text a line is about: the note's id and the SHA-256, empty where there is none."""
-    return str(line.get("note_id", "")), str(line.get("sha256", ""))
+    if hasattr(os, "O_DIRECTORY"):  # the new name too is to outlast a power cut
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def _entry(entry: LedgerEntry) -> dict[str, Any]:
@@ -216,6 +239,8 @@ def _entry(entry: LedgerEntry) -> dict[str, Any]:
 
 def _usage(request: RequestUsage) -> dict[str, Any]:
     line = {k: v for k, v in asdict(request).items() if k != "usage"} | asdict(request.usage)
+    if not request.from_cache:
+        del line["from_cache"]
     return line | {"seconds": round(request.usage.seconds, 3)}
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import medllm
 from medllm.errors import MedllmError
-from medllm.runs.run import versions
+from medllm.versions import versions
 
 MODELS_GB = 2
 """Room for both shipped models, about."""

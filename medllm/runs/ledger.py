@@ -3,7 +3,7 @@
 REASONS = {
     "empty": "the note holds no text",
     "binary": "the file is not text",
-    "too-large": "the note is longer than --max-note-chars",
+    "too-large": "the note is longer than --max-note-chars, or its file or row than any that is read",
     "encoding": "the file is not in the encoding given",
     "unreadable": "the file could not be read",
     "malformed-row": "the row or line of the input breaks its format",

@@ -6,8 +6,7 @@ import time
 from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import asdict, dataclass, field
-from importlib import metadata
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import medllm
@@ -20,29 +19,34 @@ from medllm.pipeline import Extractor
 from medllm.reading import Reading
 from medllm.runs.directory import EXTRACTIONS, RunDirectory
 from medllm.runs.ledger import INPUT
-
-PACKAGES = ("pydantic", "outlines", "llguidance", "xllamacpp", "onnxruntime", "transformers", "torch")
+from medllm.versions import versions
 
 
 @dataclass
 class Progress:
-    """How far a run is; handed to ``report`` after every note."""
+    """How far a run is; handed to ``report`` after every note. ``from_cache`` counts answers; they are not in ``usage``."""
 
     notes: int = 0
     skipped: int = 0
     mentions: int = 0
     ledger: int = 0
+    from_cache: int = 0
     usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What came of a run. ``ledger`` counts all entries of the directory, those of earlier runs too."""
+    """What came of a run. ``ledger`` counts all entries of the directory, ``unaccounted`` notes that do not add up; earlier ones too."""
 
     progress: Progress
     ledger: int
-    accounted_for: bool
+    unaccounted: int
+
+    @property
+    def accounted_for(self) -> bool:
+        """True if every character of every note was read, or is in the ledger."""
+        return self.unaccounted == 0
 
     @property
     def exit_code(self) -> int:
@@ -105,9 +109,10 @@ async def run(
     started = time.monotonic()
     begun = datetime.datetime.now(datetime.UTC)
     progress = Progress()
-    accounted_for = True
+    handed = 0
 
     def fresh_notes() -> Iterator[Note]:
+        nonlocal handed
         for item in inputs:
             if isinstance(item, Unreadable):
                 directory.write_unread(LedgerEntry(note_id=item.id, reader=INPUT, reason=item.reason, detail=item.detail))
@@ -115,24 +120,26 @@ async def run(
             elif directory.is_done(item):
                 progress.skipped += 1
             else:
+                handed += 1
                 yield item
 
     try:
         async with aclosing(extractor.stream(fresh_notes())) as readings:
             async for reading in readings:
                 directory.write(reading)
-                accounted_for &= reading.accounted_for
                 _add(progress, reading)
                 progress.seconds = time.monotonic() - started
                 report(progress)
-        directory.finish(_manifest(begun, started, progress, directory, "finished") | _about(extractor))
+        accounts = directory.account()
+        accounts = replace(accounts, unaccounted=accounts.unaccounted + handed - progress.notes)
+        directory.finish(_manifest(begun, started, progress, directory, "finished") | _about(extractor) | {"accounting": asdict(accounts)})
         _write_formats(directory, formats, extractor)
     except BaseException as error:
         state = "interrupted" if isinstance(error, CancelledError | KeyboardInterrupt) else f"stopped: {type(error).__name__}"
         with suppress(RunError):  # it may be the very error
             directory.finish(_manifest(begun, started, progress, directory, state) | _about(extractor))
         raise
-    return RunResult(progress, directory.ledger_entries, accounted_for)
+    return RunResult(progress, accounts.ledger, accounts.unaccounted)
 
 
 def _add(progress: Progress, reading: Reading) -> None:
@@ -141,6 +148,7 @@ def _add(progress: Progress, reading: Reading) -> None:
     progress.ledger += len(reading.extraction.ledger)
     for request in reading.requests:
         progress.usage += request.usage
+        progress.from_cache += request.from_cache
 
 
 def _write_formats(directory: RunDirectory, formats: Sequence[str], extractor: Extractor) -> None:
@@ -157,12 +165,13 @@ def _write_formats(directory: RunDirectory, formats: Sequence[str], extractor: E
 
 def _manifest(begun: datetime.datetime, started: float, progress: Progress, directory: RunDirectory, state: str) -> dict[str, Any]:
     seconds = time.monotonic() - started
+    this_run = {"notes": progress.notes, "already_done": progress.skipped, "mentions": progress.mentions, "ledger": progress.ledger}
     return {
         "state": state,
         "started": begun.isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
         "notes": directory.notes_done,
-        "this_run": {"notes": progress.notes, "already_done": progress.skipped, "mentions": progress.mentions, "ledger": progress.ledger},
+        "this_run": this_run | ({"from_cache": progress.from_cache} if progress.from_cache else {}),
         "usage": asdict(progress.usage) | {"seconds": round(progress.usage.seconds, 1)},
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -174,14 +183,3 @@ def _about(extractor: Extractor) -> dict[str, Any]:
     """What an engine has to say of its server."""
     about = getattr(extractor.engine, "about", None)
     return {"server": about} if about else {}
-
-
-def versions() -> dict[str, str]:
-    """The installed versions of the packages that decide what is decoded."""
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 from medllm.engines.base import Message, Request
@@ -13,7 +14,20 @@ from medllm.grammar.json_answer import from_notation
 PROBE = "medllm-probe-7f3a"
 
 Fault = str | None
-"""What goes wrong with a request: refused, reset, slow, busy, broken, cut, garbage, abort, disobeys, or a status; None for nothing."""
+"""What goes wrong with a request: refused, reset, slow, trickle, flood, busy, broken, cut, garbage, abort, disobeys, or a status."""
+
+
+SEVEN_WAYS = ("refused", "reset", "slow", "busy", "broken", "cut", "garbage")
+
+
+def mixed(share: float, seed: int = 0) -> Callable[[int], Fault]:
+    """A share of all requests fails, in one of seven ways."""
+
+    def fault(number: int) -> Fault:
+        drawn = Random(f"{seed} {number}")
+        return drawn.choice(SEVEN_WAYS) if drawn.random() < share else None
+
+    return fault
 
 
 @dataclass
@@ -143,6 +157,13 @@ class FaultyServer:
             return False
         if fault == "slow":
             await asyncio.sleep(60)
+            return False
+        if fault in ("trickle", "flood"):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999999999\r\n\r\n")
+            while True:
+                writer.write(b" " * (1 if fault == "trickle" else 4096))
+                await writer.drain()
+                await asyncio.sleep(0.05 if fault == "trickle" else 0)
         if fault == "busy":
             return await _send(writer, 429, {"error": "later"}, "Retry-After: 0\r\n")
         if fault == "garbage":

@@ -3,11 +3,13 @@
 import asyncio
 import json
 import logging
+import re
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pytest
 from medllm.document import Note
 from medllm.engines import EngineOptions, create_engine
 from medllm.engines._in_flight import InFlight
+from medllm.engines._transport import ATTEMPTS
 from medllm.engines.base import Message, Request
 from medllm.engines.vllm import VllmEngine
 from medllm.errors import EngineError, ServerLostError, UsageError
@@ -26,7 +29,7 @@ from medllm.runs.directory import RunDirectory
 from medllm.runs.doctor import examine
 from medllm.runs.run import RunResult, configuration, run
 from medllm.schema import Schema
-from tests.engines.faulty import FaultyServer
+from tests.engines.faulty import FaultyServer, mixed
 from tests.scripted import Reader
 
 SCHEMA = Schema.load("clinical")
@@ -44,7 +47,7 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def options(**more: Any) -> dict[str, Any]:
-    return {"patience": 0.2, "timeout": 0.5, "parallel": 4, **more}
+    return {"patience": 0.2, "timeout": 10, "parallel": 4, **more}
 
 
 def do_run(server: FaultyServer, out: Path, notes: list[Note] = NOTES, **more: Any) -> RunResult:
@@ -75,7 +78,7 @@ EXPECTED = {note.id: ["fever", "aspirin", "81 mg"] for note in NOTES}
 @pytest.mark.parametrize("fault", ["refused", "reset", "slow", "busy", "broken", "garbage", "abort", "503"])
 def test_what_fails_once_is_asked_again(tmp_path: Path, fault: str) -> None:
     with FaultyServer(READER, fault=lambda n: fault if n in (1, 2, 9) else None) as server:
-        result = do_run(server, tmp_path / "out")
+        result = do_run(server, tmp_path / "out", timeout=1 if fault == "slow" else 10)
         asked = len(server.asked)
     assert (result.exit_code, result.accounted_for) == (0, True)
     assert mentions(tmp_path / "out") == EXPECTED
@@ -89,7 +92,7 @@ def test_what_fails_always_is_in_the_ledger_and_a_later_run_finishes_it(tmp_path
 
     with FaultyServer(READER) as server:
         server.fault = lambda n: of(server, n)
-        result = do_run(server, tmp_path / "out", timeout=0.1)
+        result = do_run(server, tmp_path / "out", timeout=1 if fault == "slow" else 10)
         assert (result.exit_code, result.accounted_for) == (3, True)
         assert mentions(tmp_path / "out") == EXPECTED | {"n3": []}
         (entry,) = ledger(tmp_path / "out")
@@ -100,6 +103,37 @@ def test_what_fails_always_is_in_the_ledger_and_a_later_run_finishes_it(tmp_path
     assert (again.exit_code, again.progress.notes, again.progress.skipped) == (0, 1, 7)
     assert mentions(tmp_path / "out") == EXPECTED
     assert not ledger(tmp_path / "out")
+
+
+def test_whatever_a_server_does_every_note_is_read_or_told(tmp_path: Path) -> None:
+    notes = [Note(id=f"n{i}", text=f"Patient {i} has fever.\nPatient {i} takes aspirin.\n") for i in range(100)]
+    with FaultyServer(READER, fault=mixed(0.2, seed=5)) as server:
+        result = do_run(server, tmp_path / "out", notes, patience=5, timeout=1)
+        asked = Counter(re.findall(r"Patient (\d+) has", str(server.asked)))
+    assert result.accounted_for
+    told = {entry["note_id"] for entry in ledger(tmp_path / "out")}
+    found = mentions(tmp_path / "out")
+    assert found.keys() == {note.id for note in notes}
+    assert {note_id for note_id, texts in found.items() if texts != ["fever", "aspirin"]} <= told  # what a cut answer said is kept
+    assert len(told) < 10
+    assert max(asked.values()) <= 3 * ATTEMPTS  # for the whole, and for each half where an answer was cut
+
+
+def test_a_trickle_is_no_answer(tmp_path: Path) -> None:
+    with FaultyServer(READER, fault=lambda n: "trickle" if n < 2 else None) as server:
+        assert do_run(server, tmp_path / "out", NOTES[:2], timeout=1).exit_code == 0
+        server.fault = lambda n: "trickle"
+        do_run(server, tmp_path / "out2", NOTES[:1], timeout=0.5)
+    (entry,) = ledger(tmp_path / "out2")
+    assert "no answer within 0.5 s (--timeout)" in entry["detail"]
+
+
+def test_an_answer_without_end_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medllm.engines._transport.MAX_ANSWER", 20_000)
+    with FaultyServer(READER, fault=lambda n: "flood") as server:
+        do_run(server, tmp_path / "out", NOTES[:1])
+    (entry,) = ledger(tmp_path / "out")
+    assert "an answer of more than 20000 bytes" in entry["detail"]
 
 
 def test_an_answer_cut_at_its_length_is_asked_again_in_parts(tmp_path: Path) -> None:

@@ -8,24 +8,18 @@ from pathlib import Path
 import pytest
 
 from medllm.document import Note
-from medllm.engines.base import Completion, Request, Usage
+from medllm.engines.base import Completion, Request
 from medllm.formats.inputs import Unreadable, read_inputs
 from medllm.pipeline import Extractor
 from medllm.runs.directory import RunDirectory
 from medllm.runs.run import RunResult, configuration, run
 from medllm.schemas.clinical import schema
-from tests.runs.driver import READER
+from tests.runs.chaos import FILES, content
+from tests.runs.driver import cut_long_lines
 from tests.scripted import Scripted
 
 Answer = Callable[[Request], str | Completion | Exception]
-FILES = ("extractions.jsonl", "ledger.jsonl", "usage.jsonl")
-
-
-def cut_long_lines(request: Request) -> str | Completion:
-    """The right answer, but cut off where a line is about a rash: such lines are in the ledger."""
-    if "rash" in request.messages[-1].content:
-        return Completion("1: prob", "length", Usage(9, 0, 2, 0.25))
-    return READER(request)
+__all__ = ["FILES", "content", "cut_long_lines", "folder", "go", "lines", "notes"]
 
 
 def notes(count: int = 8) -> list[Note]:
@@ -67,8 +61,3 @@ def go(
 
 def lines(out: Path, name: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in (out / name).read_text(encoding="utf-8").splitlines()]
-
-
-def content(out: Path) -> dict[str, list[bytes]]:
-    """The lines of a run directory, byte for byte, in an order of their own."""
-    return {name: sorted((out / name).read_bytes().splitlines(keepends=True)) for name in FILES}

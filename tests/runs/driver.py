@@ -7,6 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from medllm.engines.base import Completion, Request, Usage
 from medllm.errors import MedllmError
 from medllm.formats.inputs import read_inputs
 from medllm.pipeline import Extractor
@@ -19,8 +20,15 @@ LEXICON = {"fever": "problem", "aspirin": "drug", "头痛": "problem", "rash": "
 READER = Reader(schema, LEXICON, {"81 mg": "strength", "no": "negation"})
 
 
+def cut_long_lines(request: Request) -> str | Completion:
+    """The right answer, but cut off where a line is about a rash: such lines are in the ledger."""
+    if "rash" in request.messages[-1].content:
+        return Completion("1: prob", "length", Usage(9, 0, 2, 0.25))
+    return READER(request)
+
+
 def extractor(delay: float = 0) -> Extractor:
-    return Extractor(schema, engine=Scripted(READER, delay=delay))
+    return Extractor(schema, engine=Scripted(cut_long_lines, delay=delay))
 
 
 def main(notes: str, out: str, delay: str = "0", most: str = "0") -> int:
