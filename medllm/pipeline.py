@@ -20,6 +20,7 @@ from medllm.grammar.links import Link, read_links
 from medllm.grounding import ground, score
 from medllm.prompting.questions import Question, Questions
 from medllm.prompting.render import Prompts
+from medllm.prompting.retrieval import EXAMPLES_TOKENS, AnnotatedExamples
 from medllm.rules.voice import assert_by_rules
 from medllm.schema import Schema
 from medllm.taggers.loading import find_reader
@@ -44,6 +45,8 @@ CHUNK_TOKENS = 64
 MENTIONS_A_PROMPT = 24
 ANSWER_ROOM = 4
 """An answer may take up to so many tokens for each token that is asked about; what is longer is cut in two and asked again."""
+MOST_EXAMPLES = 4
+"""Retrieved examples take at most one part in so many of the context."""
 AHEAD = 4
 """For each prompt that the engine takes at a time, so many chunks are under way: an engine that forms batches needs a choice."""
 
@@ -97,7 +100,9 @@ class Extractor:
     the model hub (else ``clinical-en``, for Chinese schemas ``uie-nano``); ``tagger_labels`` maps its labels, or what UIE is asked for,
     to the schema's; ``tagger_relations`` is the folder of a relation classifier, in whose place rules attach modifiers otherwise.
     ``language`` is that of the prompts; without it each note is asked in its own. ``assertion`` says whose answer is taken (``rules``
-    or ``llm``). ``deid`` replaces what identifies a patient before the engine sees a note (``mask``, ``surrogate`` or a
+    or ``llm``). ``examples`` are annotated notes (``FORMAT:PATH``, one or several): of their lines those most like a question are shown
+    with it, in at most ``examples_tokens`` tokens (and a quarter of the context).
+    ``deid`` replaces what identifies a patient before the engine sees a note (``mask``, ``surrogate`` or a
     ``Deidentifier``); extractions are of the original note all the same. ``linker`` gives mentions codes. Made once, used for many
     notes; ``close`` it, or use it as a context manager.
 
@@ -125,6 +130,8 @@ class Extractor:
         deid: str | Deidentifier = OFF,
         linker: "Linkers | None" = None,
         tagger_relations: str | Path | RelationClassifier | None = None,
+        examples: str | Sequence[str] | AnnotatedExamples | None = None,
+        examples_tokens: int = EXAMPLES_TOKENS,
     ) -> None:
         if readers not in READERS:
             raise UsageError(f"there are no readers {readers!r}", hint=f"readers are {', '.join(READERS)}")
@@ -146,7 +153,7 @@ class Extractor:
         self.assertion = assertion
         self.chunk_tokens = chunk_tokens
         options = options or EngineOptions()
-        named = model is not None or engine != AUTO or options.base_url is not None
+        named = model is not None or engine != AUTO or options.base_url is not None or examples is not None
         self.tagger: TaggerReader | PointerReader | None = None
         if readers == TAGGER or (readers == AUTO and not named):
             self.tagger = find_reader(
@@ -170,11 +177,23 @@ class Extractor:
             self.engine = create_engine(engine, model, options) if isinstance(engine, str) else engine
         self.deid = None if deid == OFF else Deidentifier(deid) if isinstance(deid, str) else deid
         self.linker = linker
+        self.examples_tokens = examples_tokens
+        self.examples = None if examples is None else AnnotatedExamples.load(examples, self.schema)
+        if self.examples is not None and (self.readers == TAGGER or self.deid is not None):
+            raise UsageError(
+                "examples are for the language model, which sees them as they are",
+                hint="they go neither with --readers tagger nor with --deid: de-identify the annotated notes themselves",
+            )
         self._loop = BackgroundLoop()
 
     def questions_for(self, note: Note) -> Questions:
-        """The questions in the language given for all notes, else in the note's own, where there are prompts in it."""
-        return self.questions if self.language else self.questions.in_language(language_of(note.text))
+        """The questions in the language given for all notes, else in the note's own, where there are prompts in it; with examples
+        from other notes, where annotated notes are given."""
+        questions = self.questions if self.language else self.questions.in_language(language_of(note.text))
+        if self.examples is None:
+            return questions
+        budget = min(self.examples_tokens, self.engine.context_tokens // MOST_EXAMPLES)
+        return self.examples.of(note, questions, self.engine.count_tokens, budget)
 
     # --- one note, from its text to its mentions -------------------------------------------------------------------
 

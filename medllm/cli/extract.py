@@ -124,6 +124,18 @@ def extract(
     prompts: Annotated[
         Path | None, typer.Option(help="A folder of templates that override the shipped ones.", rich_help_panel=_READING)
     ] = None,
+    examples: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--examples",
+            metavar="FORMAT:PATH[@MAP]",
+            help="Annotated notes: their lines that are most like a question are shown with it. May be repeated.",
+            rich_help_panel=_READING,
+        ),
+    ] = None,
+    examples_tokens: Annotated[
+        int, typer.Option(min=0, help="Tokens of the retrieved examples of one prompt.", rich_help_panel=_READING)
+    ] = 800,
     link: Annotated[
         str | None,
         typer.Option(
@@ -195,6 +207,8 @@ def extract(
             deid=OFF if deid is None or deid == OFF else Deidentifier(deid, ner=deid_ner),
             linker=_linker(link, progress),
             tagger_relations=tagger_relations,
+            examples=examples or None,
+            examples_tokens=examples_tokens,
         )
     if deid is None and is_remote(extractor.engine):
         typer.echo(_IDENTIFIABLE, err=True)
