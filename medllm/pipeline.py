@@ -135,6 +135,11 @@ class Extractor:
     ) -> None:
         if readers not in READERS:
             raise UsageError(f"there are no readers {readers!r}", hint=f"readers are {', '.join(READERS)}")
+        if examples is not None and (readers == TAGGER or deid != OFF):
+            raise UsageError(
+                "examples are for the language model, which sees them as they are",
+                hint="they go neither with --readers tagger nor with --deid: de-identify the annotated notes themselves",
+            )
         if chunk_tokens < 1:
             raise UsageError("a chunk must hold at least one token", hint=f"give --chunk-tokens {CHUNK_TOKENS}")
         self.schema = Schema.load(schema)
@@ -179,11 +184,6 @@ class Extractor:
         self.linker = linker
         self.examples_tokens = examples_tokens
         self.examples = None if examples is None else AnnotatedExamples.load(examples, self.schema)
-        if self.examples is not None and (self.readers == TAGGER or self.deid is not None):
-            raise UsageError(
-                "examples are for the language model, which sees them as they are",
-                hint="they go neither with --readers tagger nor with --deid: de-identify the annotated notes themselves",
-            )
         self._loop = BackgroundLoop()
 
     def questions_for(self, note: Note) -> Questions:

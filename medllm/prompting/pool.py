@@ -45,7 +45,6 @@ class Pool:
 
     def __init__(self, units: Sequence[Unit]) -> None:
         self.units = [unit for unit in units if unit.terms]
-        self._tokens: dict[int, int] = {}
 
     @cached_property
     def _index(self) -> Any:
@@ -84,11 +83,10 @@ class Pool:
             nonlocal spent
             if index in chosen or any(_overlap(self.units[index], self.units[c]) > TOO_ALIKE for c in chosen):
                 return True
-            if index not in self._tokens:
-                self._tokens[index] = cost(self.units[index])
-            if spent + self._tokens[index] > limit:
+            tokens = cost(self.units[index])
+            if spent + tokens > limit:
                 return False
-            spent += self._tokens[index]
+            spent += tokens
             chosen.append(index)
             return True
 

@@ -86,9 +86,7 @@ def test_what_is_written_is_read_back(extraction: Extraction, which: tuple[str, 
         kept += len(mentions)
         wanted = [(m.line + 1, m.entity.label, (m.part,), getattr(m.entity, "severe", None)) for m in mentions]
         found = [(f.slot, f.label, f.parts, f.attributes.get("severe")) for f in read.found]
-        assert sorted(found, key=repr) == sorted(
-            ((*w[:3], None if w[3] is None else attribute_value(w[3])) for w in wanted), key=repr
-        )
+        assert sorted(found, key=repr) == sorted(((*w[:3], None if w[3] is None else attribute_value(w[3])) for w in wanted), key=repr)
         for m in mentions:  # a mention is all of its gold's characters, widened to whole words
             pieces = chunk.lines[m.line].pieces[m.part.first : m.part.end]
             assert pieces[0].end > m.entity.span.start >= pieces[0].start or m.entity.text[:1].isspace()
@@ -124,8 +122,9 @@ def test_the_answers_about_an_annotated_note() -> None:
 
 def test_what_cannot_be_said_is_counted() -> None:
     text = "Severe chest\npain, and fever."
-    mentions = [Problem.at(text, 7, 17), Problem.at(text, 17, 18), Problem.at(text, 23, 28), Drug.at(text, 25, 28), Problem.at(text, 23, 28)]
+    spans = [(Problem, 7, 17), (Problem, 17, 18), (Problem, 19, 28), (Drug, 23, 28), (Problem, 19, 28)]
+    mentions = [kind.at(text, start, end) for kind, start, end in spans]
     losses = Losses()
     gold = GoldNote(Extraction(note=Note(id="n", text=text), entities=tuple(mentions)), FLAT, split_lines(text), losses)
-    assert [(m.entity.text, m.line) for m in gold.main] == [("fever", 1)]
+    assert [(m.entity.text, m.line) for m in gold.main] == [("and fever", 1)]
     assert losses.mentions == {"problem": 3, "drug": 1}
