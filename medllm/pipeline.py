@@ -158,7 +158,7 @@ class Extractor:
         self.assertion = assertion
         self.chunk_tokens = chunk_tokens
         options = options or EngineOptions()
-        named = model is not None or engine != AUTO or options.base_url is not None or examples is not None
+        named = model is not None or engine != AUTO or options.base_url is not None or options.adapter is not None or examples is not None
         self.tagger: TaggerReader | PointerReader | None = None
         if readers == TAGGER or (readers == AUTO and not named):
             self.tagger = find_reader(

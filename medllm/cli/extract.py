@@ -68,6 +68,10 @@ def extract(
     model: Annotated[
         str | None, typer.Option(help="A model's name (see `medllm models list`), a file or a hub name.", rich_help_panel=_MODEL)
     ] = None,
+    adapter: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="A LoRA adapter of the model, as medllm train llm writes it.", rich_help_panel=_MODEL),
+    ] = None,
     base_url: Annotated[
         str | None,
         typer.Option(
@@ -188,6 +192,7 @@ def extract(
             client_certificate=client_certificate,
             timeout=timeout,
             reasoning_tokens=reasoning_tokens,
+            adapter=adapter,
         )
         extractor = Extractor(
             pack,
