@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import random
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from typer.testing import CliRunner
 from medllm.cli import app
 from medllm.engines import EngineOptions, create_engine
 from medllm.engines._hub import load
-from medllm.engines.base import Request
+from medllm.engines.base import Message, Request
+from medllm.engines.embedded import EmbeddedEngine
 from medllm.engines.transformers import encode_chat
 from medllm.errors import MedllmError, ModelError, RunError, UsageError
 from medllm.formats import inline
@@ -32,10 +34,11 @@ from medllm.schemas.clinical import schema as CLINICAL
 from medllm.text.chunks import split_chunks
 from medllm.training.llm.conversations import IGNORED, Plan, TokenSequence, conversations, questions_about
 from medllm.training.llm.fit import AdapterOptions, collate, fit
+from medllm.training.llm.gguf import write_gguf
 from medllm.training.llm.schemas import annotated, plain, varied
 from tests.training.made import marked_notes
 
-QUICK = AdapterOptions(epochs=3, rate=2e-2, batch=4, accumulate=1, tokens=700, rank=4, dropout=0.1, warmup=0.0, device="cpu")
+QUICK = AdapterOptions(epochs=4, rate=2e-2, batch=4, accumulate=1, tokens=700, rank=4, dropout=0.1, warmup=0.0, device="cpu")
 PLAN = Plan(relations=True, variation=0.3, worked=0.0)
 NOTES = [inline.parse(text, f"n{i}", CLINICAL).extraction for i, text in enumerate(marked_notes(8, 3))]
 
@@ -61,6 +64,7 @@ def causal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1}
     ids: Any = {"eos_token_id": fast.eos_token_id, "pad_token_id": fast.pad_token_id}
     network = Qwen2ForCausalLM(Qwen2Config(vocab_size=len(fast), max_position_embeddings=8192, tie_word_embeddings=True, **sizes, **ids))
+    network.get_input_embeddings().weight.data *= 25  # they are the last layer's too: an adapter can then do something
     network.generation_config = GenerationConfig(**ids)
     folder = tmp_path_factory.mktemp("tiny-causal")
     network.save_pretrained(folder)
@@ -68,6 +72,7 @@ def causal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@cache
 def asked(plan: Plan = PLAN, seed: int = 0) -> list[tuple[str, Answered]]:
     return list(questions_about(NOTES, CLINICAL, len, dataclasses.replace(plan, chunk_tokens=200), Losses(), seed))
 
@@ -126,7 +131,7 @@ def test_no_conversation_is_longer_than_asked(causal: Path) -> None:
     assert (batch["labels"][batch["attention_mask"] == 0] == IGNORED).all()
 
 
-def short(made: list[TokenSequence], tokens: int = 220) -> list[TokenSequence]:
+def short(made: list[TokenSequence], tokens: int = 150) -> list[TokenSequence]:
     """The ends of conversations: a tiny model learns them in seconds."""
     return [TokenSequence(one.ids[-tokens:], one.labels[-tokens:]) for one in made][:16]
 
@@ -136,12 +141,12 @@ def test_the_loss_falls_and_a_broken_training_goes_on_as_if_nothing_had_been(cau
     data = short(made)
     whole, history = fit(loaded.network, data, tmp_path / "whole", QUICK, held_out=data[:4])
     losses = [row["loss"] for row in history if "loss" in row]
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < 0.8 * losses[0]
     assert [row for row in history if "eval_loss" in row]
     assert not any(p.requires_grad for name, p in whole.named_parameters() if "lora_" not in name)
 
     def stop(row: dict[str, float]) -> None:
-        if row["epoch"] >= 2:
+        if row["epoch"] >= 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -221,6 +226,27 @@ def test_llama_cpp_has_a_name_for_every_tensor(trained: Path) -> None:
     assert (torch.from_numpy(tensors["blk.1.attn_q.weight.lora_a"].data.copy()).float() - one.float()).abs().max() < 1e-2
 
 
+@pytest.mark.model
+async def test_the_embedded_engine_takes_the_adapter(model_path: Path, tmp_path: Path) -> None:
+    pytest.importorskip("gguf")
+    from peft import LoraConfig
+    from safetensors.torch import save_file
+    from transformers import Qwen2Config
+
+    torch.manual_seed(0)
+    names = [f"base_model.model.model.layers.{n}.self_attn.q_proj.lora" for n in range(24)]
+    weights = {f"{name}_A.weight": torch.randn(4, 896) for name in names} | {f"{name}_B.weight": torch.randn(896, 4) for name in names}
+    save_file(weights, tmp_path / "adapter_model.safetensors")
+    LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj"]).save_pretrained(tmp_path)
+    assert write_gguf(tmp_path, Qwen2Config(num_hidden_layers=24)) == ""
+    said = []
+    for adapter in (None, tmp_path):
+        engine = EmbeddedEngine(model_path, context_tokens=512, adapter=adapter)
+        said.append((await engine.complete(Request((Message("user", "Count to five."),), None, 12))).text)
+        await engine.aclose()
+    assert said[0] != said[1]
+
+
 def test_what_is_no_adapter_or_takes_none(causal: Path, tmp_path: Path) -> None:
     for error, engine, adapter in [(ModelError, "transformers", tmp_path), (UsageError, "vllm-offline", tmp_path)]:
         with pytest.raises(error) as caught:
@@ -235,14 +261,14 @@ def test_what_is_no_adapter_or_takes_none(causal: Path, tmp_path: Path) -> None:
 def test_what_a_corpus_does_not_annotate_is_not_asked_for() -> None:
     taught = annotated(CLINICAL, NOTES, "made")
     assert set(taught.labels) == {"problem", "drug", "negation"}
-    assert [r.label for r in taught.relations] == ["hasAttr"]
+    assert {r.label for r in taught.relations} == {"hasAttr"}
     never = [inline.parse("He takes <drug>aspirin</drug> for <problem>pain</problem>.", "n", CLINICAL).extraction]
     assert all(not e["attributes"] for e in annotated(CLINICAL, never, "made").to_json()["entities"])
     assert annotated(None, NOTES, "made").labels == ("drug", "negation", "problem")
 
 
 def test_a_varied_schema_asks_for_a_part_under_its_own_names() -> None:
-    for seed in range(20):
+    for seed in range(6):
         variant = varied(CLINICAL, random.Random(seed))
         assert set(variant.names) < set(CLINICAL.labels) or set(variant.names) == set(CLINICAL.labels)
         for extraction in NOTES:
