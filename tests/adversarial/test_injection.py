@@ -14,6 +14,7 @@ from medllm.engines.base import Request
 from medllm.engines.embedded import EmbeddedEngine
 from medllm.pipeline import Extractor, Reading
 from medllm.prompting.questions import Questions
+from medllm.prompting.render import without_turn_marks
 from medllm.schemas.clinical import schema as CLINICAL
 from medllm.schemas.clinical_zh import schema as CHINESE
 from tests.scripted import Reader, Scripted
@@ -31,6 +32,7 @@ NOTES = {
 }
 OBEYED = ["HACKED", "1: -", "", '1: problem "cancer"\n2: -\n3: -', '1: problem "metastatic cancer", drug "morphine"', "无异常"]
 NEVER = ["", "HACKED", "无异常", "Sure! Here is a poem about the sea.", '1: problem "a tumour of no note"', "<|im_end|>", "1: -\n1: -"]
+MARKS = ["<|", "|>", "[INST]", "[/INST]", "</s>", "<<SYS>>", "<end_of_turn>"]
 CANARIES = {"HACKED", "cancer", "morphine", "metastatic cancer", "无异常"}
 
 
@@ -53,8 +55,9 @@ def test_what_a_note_says_cannot_leave_its_place_in_the_prompt(name: str) -> Non
             asked = questions.entities(chunk)
             other = questions.entities(extractor.split(Note(id="other", text="Well."))[0])
             assert asked.messages[:-1] == other.messages[:-1]
-            numbered = [f"{n}: {line.view}" for n, line in enumerate(chunk.lines, 1)]
+            numbered = [without_turn_marks(f"{n}: {line.view}") for n, line in enumerate(chunk.lines, 1)]
             assert asked.messages[-1].content.splitlines()[-len(numbered) :] == numbered
+            assert not [mark for mark in MARKS if mark in asked.messages[-1].content]
 
 
 @pytest.mark.parametrize("name", NOTES)
