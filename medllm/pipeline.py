@@ -142,7 +142,7 @@ class Extractor:
             )
         if chunk_tokens < 1:
             raise UsageError("a chunk must hold at least one token", hint=f"give --chunk-tokens {CHUNK_TOKENS}")
-        self.schema = Schema.load(schema)
+        self.schema = pack = Schema.load(schema)
         if labels is not None:
             self.schema = self.schema.restrict(labels)
         try:
@@ -183,7 +183,7 @@ class Extractor:
         self.deid = None if deid == OFF else Deidentifier(deid) if isinstance(deid, str) else deid
         self.linker = linker
         self.examples_tokens = examples_tokens
-        self.examples = None if examples is None else AnnotatedExamples.load(examples, self.schema)
+        self.examples = None if examples is None else AnnotatedExamples.load(examples, pack, self.schema)
         self._loop = BackgroundLoop()
 
     def questions_for(self, note: Note) -> Questions:

@@ -70,11 +70,14 @@ class AnnotatedExamples:
         self._pools: dict[str, Pool] = {}
 
     @classmethod
-    def load(cls, examples: "str | Sequence[str] | AnnotatedExamples", schema: Schema) -> "AnnotatedExamples":
-        """Of ``FORMAT:PATH``, one or several; as they are if they are loaded. Raises UsageError, FormatError and InputError."""
+    def load(cls, examples: "str | Sequence[str] | AnnotatedExamples", pack: Schema, asked: Schema) -> "AnnotatedExamples":
+        """Of ``FORMAT:PATH``, one or several, read in the classes of ``pack``, for questions about ``asked``, which may be a part of it.
+
+        Raises UsageError, FormatError and InputError.
+        """
         if isinstance(examples, AnnotatedExamples):
-            return examples
-        return cls(read_all([examples] if isinstance(examples, str) else examples, schema), schema)
+            return examples if examples.schema.digest == asked.digest else cls(examples.extractions, asked)
+        return cls(read_all([examples] if isinstance(examples, str) else examples, pack), asked)
 
     @cached_property
     def digest(self) -> str:

@@ -144,6 +144,15 @@ def test_examples_are_of_a_run_s_configuration_and_reach_every_question(tmp_path
         assert configuration(extractor)["examples"]["sha256"] != STORE.digest
 
 
+def test_examples_of_a_pack_serve_a_part_of_it() -> None:
+    engine = Scripted(Reader(CLINICAL.restrict(["drug"])), context_tokens=6000)
+    with Extractor(CLINICAL, engine=engine, labels=["drug"], relations=False, examples=STORE) as extractor:
+        asyncio.run(extractor.read(Note(id="new", text=NEW)))
+    (request,) = engine.calls
+    assert 'drug "Aspirin"' in request.messages[-2].content
+    assert "problem" not in request.messages[-2].content
+
+
 def test_what_cannot_be_used_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("Nothing.")
     with pytest.raises(InputError, match="no mention of the schema"):

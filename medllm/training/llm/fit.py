@@ -71,6 +71,7 @@ def fit(
     if not sequences:
         raise InputError("there is no answer to learn from", hint="are the notes annotated in the labels of the schema?")
     _check(folder, options, sequences)
+    network.hf_quantizer, network.is_quantized = None, False  # a GGUF file's weights are unpacked by now
     model = with_lora(network, options)
     cuda = torch.cuda.is_available() and options.device != "cpu"
     steps = math.ceil(len(sequences) / (options.batch * options.accumulate))
