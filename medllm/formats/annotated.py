@@ -23,7 +23,8 @@ def read_annotated(location: str, schema: Schema | None, labelmap: Path | None =
         raise UsageError(f"{location!r} is no FORMAT:PATH", hint="such as brat:corpus/train")
     chosen = maps.load(Path(named)) if at else maps.load(labelmap) if labelmap else None
     pack = schema or Schema.load(chosen.schema_name) if chosen else schema
-    found, problems = [], []
+    found: list[Extraction] = []
+    problems: list[Problem] = []
     for parsed in reader(name)(Path(path), None if chosen else pack):
         found.append(maps.apply(parsed.extraction, chosen, pack) if chosen and pack else parsed.extraction)
         problems += parsed.problems

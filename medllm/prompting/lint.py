@@ -53,8 +53,8 @@ def _leaks(schema: Schema, texts: Iterable[str]) -> Iterator[Remark]:
     for text in texts:
         there = {squeezed(line.view) for line in split_lines(text)}
         whole = squeezed(text)
-        for number, (own, example) in enumerate(zip(lines, wholes, strict=True)):
-            hits[number] += bool(own & there) or example == whole
+        for number, (of_example, example) in enumerate(zip(lines, wholes, strict=True)):
+            hits[number] += bool(of_example & there) or example == whole
     for number, count in enumerate(hits, 1):
         if count:
             yield Remark(
@@ -84,7 +84,7 @@ def _examples(schema: Schema) -> Iterator[Remark]:
 
 
 def _names(schema: Schema) -> Iterator[Remark]:
-    groups = [schema.main_entities, schema.modifiers, *schema.relation_groups]
+    groups: list[Sequence[Any]] = [schema.main_entities, schema.modifiers, *schema.relation_groups]
     for group in groups:
         names = list(dict.fromkeys(c.label for c in group))
         for one, other in combinations(names, 2):

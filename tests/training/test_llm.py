@@ -63,8 +63,8 @@ def causal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1}
     ids: Any = {"eos_token_id": fast.eos_token_id, "pad_token_id": fast.pad_token_id}
-    network = Qwen2ForCausalLM(Qwen2Config(vocab_size=len(fast), max_position_embeddings=8192, tie_word_embeddings=True, **sizes, **ids))
-    network.get_input_embeddings().weight.data *= 25  # they are the last layer's too: an adapter can then do something
+    network = Qwen2ForCausalLM(Qwen2Config(vocab_size=len(fast), max_position_embeddings=8192, tie_word_embeddings=False, **sizes, **ids))
+    network.lm_head.weight.data *= 15  # or nothing before it would change what it says
     network.generation_config = GenerationConfig(**ids)
     folder = tmp_path_factory.mktemp("tiny-causal")
     network.save_pretrained(folder)
