@@ -150,14 +150,14 @@ def test_the_loss_falls_and_a_broken_training_goes_on_as_if_nothing_had_been(cau
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(load(str(causal), device="cpu", dtype="auto").network, data, tmp_path / "broken", QUICK, report=stop)
-    resumed, _ = fit(load(str(causal), device="cpu", dtype="auto").network, data, tmp_path / "broken", QUICK)
+        fit(load(str(causal), device="cpu", dtype="auto").network, data, tmp_path / "broken", QUICK, held_out=data[:4], report=stop)
+    resumed, _ = fit(load(str(causal), device="cpu", dtype="auto").network, data, tmp_path / "broken", QUICK, held_out=data[:4])
     weights = dict(resumed.named_parameters())
     for name, value in whole.named_parameters():
         if "lora_" in name:
             assert torch.allclose(value, weights[name], atol=1e-4), name
     with pytest.raises(RunError, match="other settings"):
-        fit(loaded.network, data[:8], tmp_path / "broken", QUICK)
+        fit(loaded.network, data[:2], tmp_path / "broken", QUICK)
 
 
 @pytest.fixture(scope="session")
