@@ -1,7 +1,7 @@
 """The way of a note through the readers. Read it from ``Extractor.read`` down."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from medllm.grammar.layout import get_layout
 from medllm.prompting.questions import Questions
 from medllm.prompting.reader import CHUNK_TOKENS, LLM, RULES, PromptedReader
 from medllm.prompting.render import Prompts
+from medllm.prompting.retrieval import EXAMPLES_TOKENS, AnnotatedExamples
 from medllm.reading import Reading
 from medllm.schema import Schema
 from medllm.taggers.loading import find_reader
@@ -54,7 +55,9 @@ class Extractor:
     Chinese schemas ``uie-nano``); ``tagger_labels`` maps its labels, or what UIE is asked for,
     to the schema's; ``tagger_relations`` is the folder of a relation classifier, in whose place rules attach modifiers otherwise.
     ``language`` is that of the prompts; without it each note is asked in its own. ``assertion`` says whose answer is taken (``rules``
-    or ``llm``). ``deid`` replaces what identifies a patient before the engine sees a note (``mask``, ``surrogate`` or a
+    or ``llm``). ``examples`` are annotated notes (``FORMAT:PATH``, one or several): of their lines those most like a question are shown
+    with it, in at most ``examples_tokens`` tokens (and a quarter of the context).
+    ``deid`` replaces what identifies a patient before the engine sees a note (``mask``, ``surrogate`` or a
     ``Deidentifier``); extractions are of the original note all the same. ``boundary`` moves the edges of the language model's mentions to
     those of a corpus: ``auto`` (the shipped policy, where it knows the schema and the language), ``off``, or a file. ``calibrator`` is
     what ``medllm train calibrator`` wrote; ``min_precision`` asks it for lanes. ``linker`` gives mentions codes. Made once, used for many
@@ -87,12 +90,19 @@ class Extractor:
         boundary: str | Path | BoundaryPolicy = AUTO,
         calibrator: str | Path | Calibrator | None = None,
         min_precision: float | None = None,
+        examples: str | Sequence[str] | AnnotatedExamples | None = None,
+        examples_tokens: int = EXAMPLES_TOKENS,
     ) -> None:
         if readers not in READERS:
             raise UsageError(f"there are no readers {readers!r}", hint=f"readers are {', '.join(READERS)}")
+        if examples is not None and (readers == TAGGER or deid != OFF):
+            raise UsageError(
+                "examples are for the language model, which sees them as they are",
+                hint="they go neither with --readers tagger nor with --deid: de-identify the annotated notes themselves",
+            )
         if chunk_tokens < 1:
             raise UsageError("a chunk must hold at least one token", hint=f"give --chunk-tokens {CHUNK_TOKENS}")
-        self.schema = Schema.load(schema)
+        self.schema = pack = Schema.load(schema)
         if labels is not None:
             self.schema = self.schema.restrict(labels)
         try:
@@ -102,7 +112,7 @@ class Extractor:
         if assertion not in (RULES, LLM):
             raise UsageError(f"nobody is called {assertion!r}", hint=f"assertions come from {RULES} or {LLM}")
         options = options or EngineOptions()
-        named = model is not None or engine != AUTO or options.base_url is not None
+        named = model is not None or engine != AUTO or options.base_url is not None or options.adapter is not None or examples is not None
         self.tagger: TaggerReader | PointerReader | None = None
         if readers in (TAGGER, BOTH) or (readers == AUTO and not named):
             self.tagger = find_reader(
@@ -131,6 +141,8 @@ class Extractor:
             chunk_tokens=chunk_tokens,
             any_language=language is None,
             boundary=find_policy(boundary, self.schema),
+            examples=None if examples is None else AnnotatedExamples.load(examples, pack, self.schema),
+            examples_tokens=examples_tokens,
         )
         self.calibrator = find_calibrator(calibrator, self.schema, min_precision)
         self.deid = None if deid == OFF else Deidentifier(deid) if isinstance(deid, str) else deid

@@ -5,18 +5,21 @@ from medllm.schema import Schema
 
 
 class Problem(Entity):
-    """An abnormality of the patient's body or mind: disease, symptom, sign, injury. A complete noun phrase with its articles,
-    possessives and adjectives ("his chest pain", "a mild fever")."""
+    """An abnormality of the patient's body or mind, present or not: disease, symptom, sign, injury. A complete noun phrase with its
+    article or possessive, its adjectives and its body part ("his chest pain", "a mild fever", "swelling of the left leg"), but not "no",
+    "denies", "possible" or "history of". Lists are several mentions. Not a normal finding ("clear lungs")."""
 
     assertion: Assertion = Assertion.PRESENT
 
 
 class Treatment(Entity):
-    """A procedure, intervention or substance given to a patient to resolve a problem, drugs included. A complete noun phrase."""
+    """A procedure, intervention or substance given to a patient to resolve a problem, drugs included. A complete noun phrase ("the
+    bypass operation", "her insulin"), without dose, route or frequency."""
 
 
 class Test(Entity):
-    """A procedure, panel or measure done to discover, rule out or learn more about a problem. A complete noun phrase."""
+    """A procedure, panel or measure done to discover, rule out or learn more about a problem. A complete noun phrase ("a chest CT",
+    "his blood pressure"), without its result."""
 
 
 class TrIP(Relation[Treatment, Problem]):

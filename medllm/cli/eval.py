@@ -59,6 +59,19 @@ def evaluate(
     model: Annotated[
         str | None, typer.Option(help="A model's name (see `medllm models list`), a file or a hub name.", rich_help_panel=_MODEL)
     ] = None,
+    adapter: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="A LoRA adapter of the model, as medllm train llm writes it.", rich_help_panel=_MODEL),
+    ] = None,
+    examples: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--examples",
+            metavar="FORMAT:PATH[@MAP]",
+            help="Annotated notes: their lines that are most like a question are shown with it. May be repeated.",
+            rich_help_panel=_READING,
+        ),
+    ] = None,
     base_url: Annotated[
         str | None, typer.Option(metavar="URL", help="A server, vLLM's or another of the OpenAI protocol.", rich_help_panel=_MODEL)
     ] = None,
@@ -112,8 +125,8 @@ def evaluate(
     other = None if versus is None else Location.parse(versus)
     second = None if other is None else (other.path.name, read_extractions(other, found.path)[0])
     with download_progress() as progress:
-        engine_options = EngineOptions(context, parallel, threads, device, progress=progress, base_url=base_url)
-        extractor = extractor_of(chosen, pack, engine_options, prompts)
+        engine_options = EngineOptions(context, parallel, threads, device, progress=progress, base_url=base_url, adapter=adapter)
+        extractor = extractor_of(chosen, pack, engine_options, prompts, examples)
     with extractor:
         done = _run(chosen, found, extractor, out, {"options": options, "fresh": fresh, "versus": second})
     _tell(done, found, out)

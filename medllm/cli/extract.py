@@ -70,6 +70,10 @@ def extract(
     model: Annotated[
         str | None, typer.Option(help="A model's name (see `medllm models list`), a file or a hub name.", rich_help_panel=_MODEL)
     ] = None,
+    adapter: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="A LoRA adapter of the model, as medllm train llm writes it.", rich_help_panel=_MODEL),
+    ] = None,
     base_url: Annotated[
         str | None,
         typer.Option(
@@ -155,6 +159,18 @@ def extract(
     prompts: Annotated[
         Path | None, typer.Option(help="A folder of templates that override the shipped ones.", rich_help_panel=_READING)
     ] = None,
+    examples: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--examples",
+            metavar="FORMAT:PATH[@MAP]",
+            help="Annotated notes: their lines that are most like a question are shown with it. May be repeated.",
+            rich_help_panel=_READING,
+        ),
+    ] = None,
+    examples_tokens: Annotated[
+        int, typer.Option(min=0, help="Tokens of the retrieved examples of one prompt.", rich_help_panel=_READING)
+    ] = 800,
     link: Annotated[
         str | None,
         typer.Option(
@@ -211,6 +227,7 @@ def extract(
             client_certificate=client_certificate,
             timeout=timeout,
             reasoning_tokens=reasoning_tokens,
+            adapter=adapter,
         )
         extractor = Extractor(
             pack,
@@ -233,6 +250,8 @@ def extract(
             boundary=boundary,
             calibrator=calibrator,
             min_precision=min_precision,
+            examples=examples or None,
+            examples_tokens=examples_tokens,
         )
     if deid is None and is_remote(extractor.engine):
         typer.echo(_IDENTIFIABLE, err=True)

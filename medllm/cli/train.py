@@ -1,4 +1,4 @@
-"""``medllm train``: make a tagger, a relation classifier or a calibrator of annotated notes."""
+"""``medllm train``: make a tagger, a relation classifier, an adapter or a calibrator of annotated notes."""
 
 import shlex
 import sys
@@ -10,7 +10,7 @@ import typer
 app = typer.Typer(help="Train models on annotated notes.", no_args_is_help=True)
 
 _TRAINING = "Training"
-_FIGURES = ("loss", "eval_precision", "eval_recall", "eval_f1", "perplexity_before", "perplexity_after")
+_FIGURES = ("loss", "eval_loss", "eval_precision", "eval_recall", "eval_f1", "perplexity_before", "perplexity_after")
 
 
 @app.callback()
@@ -250,6 +250,88 @@ def train_calibrator(
             f"on notes not fitted on: calibration error {scores.ece:.3f}, {scores.mentions} mentions of {scores.notes} notes", err=True
         )
     typer.echo(f"{out}: its README.md tells how good it is; use it with: medllm extract NOTES --readers both --calibrator {out}")
+
+
+@app.command("llm")
+def train_llm(
+    data: Annotated[
+        list[str],
+        typer.Option("--data", metavar="FORMAT:PATH[@MAP]", help="Annotated notes, in the labels of a label map; may be repeated."),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The adapter's folder; a broken training goes on there.")],
+    base: Annotated[str, typer.Option(help="The model: a name (see `medllm models list`), a folder or a hub name.")] = "0.5b",
+    schema: Annotated[
+        str | None, typer.Option(help="The schema pack of data without a label map; the data's own labels otherwise.")
+    ] = None,
+    held_out: Annotated[
+        str, typer.Option(metavar="FORMAT:PATH[@MAP]|SHARE", help="Notes to measure the loss on, or the share of --data to hold out.")
+    ] = "0.1",
+    relations: Annotated[bool, typer.Option("--relations/--no-relations", help="Learn modifiers and relations too.")] = True,
+    layout: Annotated[str, typer.Option(help="The layout of the answers: lines or copy.")] = "lines",
+    chunk_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a note that one question asks about.")] = 64,
+    variation: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the notes under a changed schema, so that new ones are followed still.")
+    ] = 0.3,
+    worked: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the conversations that begin with the schema's own examples.")
+    ] = 0.3,
+    empty: Annotated[float, typer.Option(min=0, max=1, help="Share of the questions without anything to find that are learnt.")] = 0.5,
+    name: Annotated[str, typer.Option(help="The adapter's name, in its card.")] = "adapter",
+    licence: Annotated[str, typer.Option(help="The licence of the weights, for the card.")] = "other",
+    epochs: Annotated[float, typer.Option(help="Epochs over the data.", rich_help_panel=_TRAINING)] = 3,
+    rate: Annotated[float, typer.Option(help="Learning rate of the adapter.", rich_help_panel=_TRAINING)] = 2e-4,
+    rank: Annotated[int, typer.Option(min=1, help="Rank of the adapter.", rich_help_panel=_TRAINING)] = 16,
+    batch: Annotated[int, typer.Option(min=1, help="Conversations at a time.", rich_help_panel=_TRAINING)] = 2,
+    accumulate: Annotated[int, typer.Option(min=1, help="Batches a step.", rich_help_panel=_TRAINING)] = 4,
+    tokens: Annotated[int, typer.Option(min=64, help="Tokens of a conversation, at most.", rich_help_panel=_TRAINING)] = 1536,
+    patience: Annotated[
+        int, typer.Option(min=0, help="Stop after so many epochs without a lower held-out loss; 0 never.", rich_help_panel=_TRAINING)
+    ] = 0,
+    save_steps: Annotated[int, typer.Option(min=0, help="Steps between checkpoints; 0: one an epoch.", rich_help_panel=_TRAINING)] = 0,
+    checkpointing: Annotated[
+        bool, typer.Option("--checkpointing", help="Compute activations twice, to need less memory.", rich_help_panel=_TRAINING)
+    ] = False,
+    seed: Annotated[int, typer.Option(help="The seed of everything random.", rich_help_panel=_TRAINING)] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu to leave a GPU alone.", rich_help_panel=_TRAINING)] = None,
+) -> None:
+    """Fine-tune a language model, through LoRA, to answer the prompts that notes are read with."""
+    from medllm.errors import UsageError
+
+    try:
+        from medllm.training.llm.conversations import Plan
+        from medllm.training.llm.fit import AdapterOptions
+        from medllm.training.llm.run import AdapterJob, train
+    except ImportError as error:
+        raise UsageError(f"training needs {error.name}, which is not installed", hint="pip install 'medllm[train]'") from None
+    if layout not in ("lines", "copy"):
+        raise UsageError(f"there is no layout {layout!r}", hint="layouts are lines and copy")
+    plan = Plan(layout, chunk_tokens, relations, variation, empty, worked)
+    job = AdapterJob(
+        data=data,
+        base=base,
+        schema=schema,
+        held_out=float(held_out) if held_out.replace(".", "", 1).isdigit() else held_out,
+        name=name,
+        licence=licence,
+        plan=plan,
+    )
+    options = AdapterOptions(
+        epochs=epochs,
+        rate=rate,
+        batch=batch,
+        accumulate=accumulate,
+        tokens=tokens,
+        rank=rank,
+        patience=patience,
+        save_steps=save_steps,
+        checkpointing=checkpointing,
+        seed=seed,
+        device=device,
+    )
+    train(job, out, options, command=shlex.join(["medllm", *sys.argv[1:]]), warn=_warn, report=_report)
+    typer.echo(
+        f"{out}: its README.md tells data, settings and losses; read notes with: medllm extract NOTES --model {base} --adapter {out}"
+    )
 
 
 def _listed(names: str | None) -> tuple[str, ...]:

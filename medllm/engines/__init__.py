@@ -17,7 +17,8 @@ class EngineOptions:
     """What engines can be told. None leaves the choice to the engine.
 
     ``context_tokens``: room for one prompt and its answer. ``parallel``: prompts at a time. ``progress`` is told of downloads
-    as (stage, bytes done, bytes in all). ``base_url`` to ``reasoning_tokens`` are for servers; see ``VllmEngine``.
+    as (stage, bytes done, bytes in all). ``adapter`` is the folder of a LoRA adapter.
+    ``base_url`` to ``reasoning_tokens`` are for servers; see ``VllmEngine``.
     """
 
     context_tokens: int | None = None
@@ -32,6 +33,7 @@ class EngineOptions:
     timeout: float = 600.0
     patience: float = 120.0
     reasoning_tokens: int = 0
+    adapter: Path | None = None
 
 
 def create_engine(name: str, model: str | None, options: EngineOptions) -> Engine:
@@ -45,6 +47,11 @@ def create_engine(name: str, model: str | None, options: EngineOptions) -> Engin
         raise UsageError(f"--base-url is not for --engine {name}", hint="leave one of them out")
     if name == "auto":
         name = "vllm" if base_url else "vllm-offline" if model and _gpu_and_vllm(model) else "embedded"
+    if options.adapter is not None and name not in ("embedded", "transformers"):
+        raise UsageError(
+            f"--adapter is not for --engine {name}",
+            hint="a vLLM server takes it when it is started: medllm models serve MODEL --lora NAME=FOLDER; then --model NAME",
+        )
     if name == "vllm":
         from medllm.engines.vllm import DEFAULT_PARALLEL as SERVER_PARALLEL
         from medllm.engines.vllm import VllmEngine
@@ -75,6 +82,7 @@ def create_engine(name: str, model: str | None, options: EngineOptions) -> Engin
             context_tokens=options.context_tokens or DEFAULT_CONTEXT,
             parallel=options.parallel or DEFAULT_PARALLEL,
             threads=options.threads,
+            adapter=options.adapter,
         )
     if name == "vllm-offline":
         from medllm.engines.vllm_offline import VllmOfflineEngine
@@ -88,7 +96,12 @@ def create_engine(name: str, model: str | None, options: EngineOptions) -> Engin
         if model is None:
             raise UsageError("--engine transformers needs a model", hint="give --model, a hub name or a folder")
         return TransformersEngine(
-            model, device=options.device, dtype=options.dtype, batch_size=options.parallel or 8, context_tokens=options.context_tokens
+            model,
+            device=options.device,
+            dtype=options.dtype,
+            batch_size=options.parallel or 8,
+            context_tokens=options.context_tokens,
+            adapter=options.adapter,
         )
     if name == "replay":
         from medllm.engines.replay import ReplayEngine

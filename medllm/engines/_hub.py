@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medllm.errors import EngineError, ModelError
+from medllm.engines.adapters import adapter_folder, fingerprint
+from medllm.errors import EngineError, MedllmError, ModelError
 from medllm.weights.cache import checksum
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class LoadedModel:
     fingerprint: str
 
 
-def load(model: str, *, device: str | None, dtype: str, revision: str | None = None) -> LoadedModel:
+def load(model: str, *, device: str | None, dtype: str, revision: str | None = None, adapter: str | Path | None = None) -> LoadedModel:
     """Load by hub name, folder or path of a ``.gguf`` file. Only safetensors and GGUF are read, and no code that a model brings.
 
     ``device`` is a torch device, ``auto`` (spread over all GPUs; needs accelerate) or None for a GPU where there is one. ``dtype``
@@ -75,8 +76,21 @@ def load(model: str, *, device: str | None, dtype: str, revision: str | None = N
         )
         if place != "auto":
             network.to(place)
+        if adapter is not None:
+            network = _with_adapter(network, adapter)
     network.eval()
-    return _prepared(network, tokenizer, _fingerprint(where, options, config))
+    known = _fingerprint(where, options, config)
+    return _prepared(network, tokenizer, known if adapter is None else fingerprint(known, adapter))
+
+
+def _with_adapter(network: Any, adapter: str | Path) -> Any:
+    """The network with a LoRA adapter merged into its weights."""
+    from peft import PeftModel
+
+    generation = network.generation_config
+    merged = PeftModel.from_pretrained(network, str(adapter_folder(adapter))).merge_and_unload()
+    merged.generation_config = generation
+    return merged
 
 
 def _prepared(network: Any, tokenizer: Any, fingerprint: str) -> LoadedModel:
@@ -174,6 +188,8 @@ def _explained(model: str) -> Iterator[None]:
     """What goes wrong in loading, as a ModelError or EngineError that says what to do."""
     try:
         yield
+    except MedllmError:
+        raise
     except ImportError as error:  # accelerate for GGUF, peft for an adapter, bitsandbytes for its weights
         raise EngineError(
             f"The model {model} needs a package that is not installed: {error}",

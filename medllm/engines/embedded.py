@@ -20,6 +20,8 @@ from typing import Any
 import httpx
 
 from medllm.background import BackgroundLoop
+from medllm.engines.adapters import adapter_folder, adapter_gguf
+from medllm.engines.adapters import fingerprint as with_adapter
 from medllm.engines.base import Completion, FinishReason, Request, TokenLogprob, Usage
 from medllm.errors import EngineError
 from medllm.grammar.constraint import Constraint
@@ -37,7 +39,8 @@ class EmbeddedEngine:
     """Runs a GGUF file.
 
     ``context_tokens`` is the room for one prompt and its answer; ``parallel`` prompts are decoded at a time, each with that
-    room. ``threads`` defaults to the cores this process may use. Calls may come from several event loops. Raises EngineError if
+    room. ``threads`` defaults to the cores this process may use.
+    ``adapter`` is the folder of a LoRA adapter that holds ``adapter.gguf``. Calls may come from several event loops. Raises EngineError if
     the file is no model llama.cpp can run.
     """
 
@@ -54,9 +57,11 @@ class EmbeddedEngine:
         parallel: int = 1,
         threads: int | None = None,
         grammar_form: str = "lark",
+        adapter: str | Path | None = None,
     ) -> None:
-        self.model = model or Path(path).stem
-        self.fingerprint = fingerprint
+        self.model = (model or Path(path).stem) + (f"+{Path(adapter).name}" if adapter else "")
+        self.fingerprint = fingerprint if adapter is None else with_adapter(fingerprint, adapter_folder(adapter))
+        self._adapter = None if adapter is None else adapter_gguf(adapter)
         self.context_tokens = context_tokens
         self.concurrency = parallel
         self._lark = grammar_form == "lark"
@@ -100,6 +105,8 @@ class EmbeddedEngine:
         params.ui = False
         params.offline = True
         params.warmup = False
+        if self._adapter is not None:
+            params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(self._adapter), 1.0)]
         params.verbosity = -1
         try:
             return xllamacpp.Server(params)

@@ -5,6 +5,7 @@ import gc
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,8 @@ class TransformersEngine:
 
     ``device`` None takes a GPU where there is one, ``auto`` spreads over all GPUs. ``dtype`` is ``auto`` (the model's own on a GPU,
     float32 on a CPU), ``float32``, ``bfloat16`` or ``float16``; bfloat16 takes half the memory, but on a CPU without AMX or AVX512-BF16
-    it reads prompts many times slower. ``context_tokens`` stands in for the model's own limit. Raises EngineError and ModelError.
+    it reads prompts many times slower. ``context_tokens`` stands in for the model's own limit. ``adapter`` is
+    the folder of a LoRA adapter, which is merged into the weights. Raises EngineError and ModelError.
     """
 
     name = "transformers"
@@ -43,14 +45,17 @@ class TransformersEngine:
         batch_size: int = 8,
         context_tokens: int | None = None,
         revision: str | None = None,
+        adapter: str | Path | None = None,
     ) -> None:
         if batch_size < 1:
             raise UsageError(f"batch_size is {batch_size}", hint="Use 1 or more.")
         from medllm.engines._hub import load
 
         self.model = model
-        self._loaded: LoadedModel | None = load(model, device=device, dtype=dtype, revision=revision)
+        self._loaded: LoadedModel | None = load(model, device=device, dtype=dtype, revision=revision, adapter=adapter)
         self.fingerprint = self._loaded.fingerprint
+        if adapter is not None:
+            self.model = f"{model}+{Path(adapter).name}"
         self.context_tokens = context_tokens or self._loaded.context_tokens
         self.concurrency = CHOICE * batch_size  # more than a batch, so that rows of like length can be put together
         self._tokenizing = threading.Lock()  # tokenizers may not be used from two threads at once

@@ -13,7 +13,7 @@ So ``medllm score --gold jsonl:OUT/gold.jsonl --pred jsonl:OUT`` scores the run 
 
 import datetime
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,9 @@ async def evaluate(
     return Evaluation(result, report, official)
 
 
-def extractor_of(suite: Suite, schema: Schema, options: EngineOptions, prompts: Path | None = None) -> Extractor:
+def extractor_of(
+    suite: Suite, schema: Schema, options: EngineOptions, prompts: Path | None = None, examples: Sequence[str] | None = None
+) -> Extractor:
     """The extractor that a suite asks for.
 
     Only the suite's labels are asked for where relations are not, unless they are all that the pack asks line by line.
@@ -113,6 +115,7 @@ def extractor_of(suite: Suite, schema: Schema, options: EngineOptions, prompts: 
         tagger=given.tagger,
         tagger_labels=given.tagger_labels,
         tagger_relations=given.tagger_relations,
+        examples=examples or None,
     )
 
 

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from medllm.document import Entity, Relation
 from medllm.engines.base import Message
@@ -31,12 +31,34 @@ class Question:
 
     messages: tuple[Message, ...]
     constraint: Constraint
+    shown: Mapping[str, Any]
+    """What the user message was filled with."""
     slots: tuple[Slot, ...] = ()
     links: tuple[LinkSlot, ...] = ()
 
     def json_schema(self) -> dict[str, Any]:
         """The same answers as JSON, for engines without grammars."""
         return answer_schema(self.slots, self.links)
+
+
+Shown = tuple[Mapping[str, Any], str]
+"""An example of a task: the variables of its user message, and its answer."""
+
+
+class MoreExamples(Protocol):
+    """Chooses further examples for a question, in the order in which they are to be shown: the most alike last."""
+
+    def entities(self, chunk: Chunk) -> Sequence[Shown]:
+        """For the lines of a chunk."""
+        ...
+
+    def modifiers(self, mentions: Sequence[tuple[Entity, Line]]) -> Sequence[Shown]:
+        """For mentions in their lines."""
+        ...
+
+    def relations(self, mentions: Sequence[tuple[Entity, int]], lines: Sequence[Line], group: int) -> Sequence[Shown]:
+        """For mentions in the lines of a chunk."""
+        ...
 
 
 def to_label(kind: type[Entity]) -> Label:
@@ -57,6 +79,7 @@ class Questions:
                 f"there are no prompts in the language {self.language!r}",
                 hint=f"there are {', '.join(known)}; your own stand in a folder entities/{self.language} of --prompts",
             )
+        self.more: MoreExamples | None = None
         self.pinned = get_layout("lines")  # for modifiers: a mention's line may not be copied once a mention
         self._labels = {c.label: to_label(c) for c in schema.entities}
         self._examples = tuple(parse_example(e) for e in schema.examples)
@@ -74,12 +97,19 @@ class Questions:
         other.language = language
         return other
 
+    def with_examples(self, more: MoreExamples) -> "Questions":
+        """The same questions with further examples after the pack's own, so that what is the same for every question stands first."""
+        other = copy.copy(self)
+        other.more = more
+        return other
+
     # --- entities: every line of a chunk ---------------------------------------------------------------------------
 
     def entities(self, chunk: Chunk) -> Question:
         """Which mentions stand in the lines of ``chunk``."""
-        slots = self._line_slots(chunk.lines)
+        slots = self.line_slots(chunk.lines)
         grammar = self.layout.describe(slots, nested=self.schema.nested, discontinuous=self.schema.discontinuous)
+        shown = {"slots": slots, "section": chunk.section, "context": chunk.context}
         messages = self.prompts.messages(
             "entities",
             self.language,
@@ -89,12 +119,13 @@ class Questions:
                 "labels": self._described(self.schema.main_entities),
                 "layout": self.layout.name,
             },
-            examples=self._answers["entities"],
-            variables={"slots": slots, "section": chunk.section, "context": chunk.context},
+            examples=[*self._answers["entities"], *(self.more.entities(chunk) if self.more else ())],
+            variables=shown,
         )
-        return Question(messages, Constraint(grammar), slots)
+        return Question(messages, Constraint(grammar), shown, slots)
 
-    def _line_slots(self, lines: Sequence[Line]) -> tuple[Slot, ...]:
+    def line_slots(self, lines: Sequence[Line]) -> tuple[Slot, ...]:
+        """A slot for each line, with the labels that are asked for line by line."""
         labels = tuple(self._labels[c.label] for c in self.schema.main_entities)
         return tuple(Slot(number, line, labels) for number, line in enumerate(lines, 1))
 
@@ -103,14 +134,15 @@ class Questions:
     def modifiers(self, mentions: Sequence[tuple[Entity, Line]]) -> Question:
         """Which words of its line qualify each of ``mentions`` (those that can have modifiers at all)."""
         slots = tuple(Slot(n, line, self.modifier_labels(entity.label)) for n, (entity, line) in enumerate(mentions, 1))
+        shown = {"slots": slots, "mentions": [shown_mention(e) for e, _ in mentions]}
         messages = self.prompts.messages(
             "modifiers",
             self.language,
             static={"schema": self.schema, "labels": self._described(self.schema.modifiers)},
-            examples=self._answers["modifiers"],
-            variables={"slots": slots, "mentions": [_shown(e) for e, _ in mentions]},
+            examples=[*self._answers["modifiers"], *(self.more.modifiers(mentions) if self.more else ())],
+            variables=shown,
         )
-        return Question(messages, Constraint(self.pinned.describe(slots)), slots)
+        return Question(messages, Constraint(self.pinned.describe(slots)), shown, slots)
 
     def modifier_labels(self, head: str) -> tuple[Label, ...]:
         """The modifiers that a mention of this label can have."""
@@ -121,15 +153,20 @@ class Questions:
     def relations(self, mentions: Sequence[tuple[Entity, int]], lines: Sequence[Line], group: int = 0) -> Question:
         """How ``mentions``, each with the index of its line among ``lines``, are related, as far as a group of the schema's tells."""
         kinds = self.schema.relation_groups[group]
-        slots = _link_slots([_Placed(e.label, e.span.start, line) for e, line in mentions], kinds)
+        slots = self.link_slots(mentions, group)
+        shown = {"lines": [line.view for line in lines], "mentions": [shown_mention(e) for e, _ in mentions]}
         messages = self.prompts.messages(
             "relations",
             self.language,
             static={"schema": self.schema, "relations": [self._described_relation(r) for r in kinds]},
-            examples=self._answers[f"relations{group}"],
-            variables={"lines": [line.view for line in lines], "mentions": [_shown(e) for e, _ in mentions]},
+            examples=[*self._answers[f"relations{group}"], *(self.more.relations(mentions, lines, group) if self.more else ())],
+            variables=shown,
         )
-        return Question(messages, Constraint(describe_links(slots)), links=slots)
+        return Question(messages, Constraint(describe_links(slots)), shown, links=slots)
+
+    def link_slots(self, mentions: Sequence[tuple[Entity, int]], group: int) -> tuple[LinkSlot, ...]:
+        """The relations of a group that each of ``mentions`` is asked about."""
+        return _link_slots([_Placed(e.label, e.span.start, line) for e, line in mentions], self.schema.relation_groups[group])
 
     # --- what is shown ---------------------------------------------------------------------------------------------
 
@@ -188,7 +225,7 @@ class Questions:
                 )
 
     def _entities_of(self, example: Example, lines: Sequence[Line], mentions: "Sequence[_Mention]") -> "_Answer":
-        slots = self._line_slots(lines)
+        slots = self.line_slots(lines)
         found = [Found(m.line + 1, m.label, (m.part,), m.marked.attributes) for m in self._main(mentions).values()]
         grammar = self.layout.describe(slots, nested=self.schema.nested, discontinuous=self.schema.discontinuous)
         return {"slots": slots, "section": "", "context": ()}, self.layout.write(slots, found), grammar
@@ -266,7 +303,8 @@ class _Mention(NamedTuple):
         return {"label": self.label, "text": example.text[self.marked.start : self.marked.end]}
 
 
-def _shown(entity: Entity) -> Mapping[str, str]:
+def shown_mention(entity: Entity) -> Mapping[str, str]:
+    """A mention as prompts show it."""
     return {"label": entity.label, "text": " ".join(entity.text.split())}
 
 

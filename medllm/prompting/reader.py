@@ -15,6 +15,7 @@ from medllm.grammar.layout import Answer, Found, Layout, Slot
 from medllm.grammar.links import Link, read_links
 from medllm.grounding import ground, score
 from medllm.prompting.questions import Question, Questions
+from medllm.prompting.retrieval import EXAMPLES_TOKENS, AnnotatedExamples
 from medllm.reading import Reading, RequestUsage
 from medllm.rules.voice import assert_by_rules
 from medllm.text.chunks import Chunk, split_chunks
@@ -27,6 +28,8 @@ CHUNK_TOKENS = 64
 MENTIONS_A_PROMPT = 24
 ANSWER_ROOM = 4
 """An answer may take up to so many tokens for each token that is asked about; what is longer is cut in two and asked again."""
+MOST_EXAMPLES = 4
+"""Retrieved examples take at most one part in so many of the context."""
 
 
 class PromptedReader:
@@ -43,6 +46,8 @@ class PromptedReader:
         chunk_tokens: int = CHUNK_TOKENS,
         any_language: bool = True,
         boundary: BoundaryPolicy | None = None,
+        examples: AnnotatedExamples | None = None,
+        examples_tokens: int = EXAMPLES_TOKENS,
     ) -> None:
         self.engine = engine
         self.questions = questions
@@ -51,10 +56,17 @@ class PromptedReader:
         self.chunk_tokens = chunk_tokens
         self.any_language = any_language
         self.boundary = boundary
+        self.examples = examples
+        self.examples_tokens = examples_tokens
 
     def questions_for(self, note: Note) -> Questions:
-        """The questions in the note's own language, where they may be and there are prompts in it."""
-        return self.questions.in_language(language_of(note.text)) if self.any_language else self.questions
+        """The questions in the note's own language, where they may be and there are prompts in it; with examples from other notes,
+        where annotated notes are given."""
+        questions = self.questions.in_language(language_of(note.text)) if self.any_language else self.questions
+        if self.examples is None:
+            return questions
+        budget = min(self.examples_tokens, self.engine.context_tokens // MOST_EXAMPLES)
+        return self.examples.of(note, questions, self.engine.count_tokens, budget)
 
     async def read(self, note: Note, turns: asyncio.Semaphore) -> Reading:
         """Read one note, several chunks at a time, each in its turn. What could not be read is in the ledger."""

@@ -22,6 +22,9 @@ from medllm.engines.base import Message
 from medllm.errors import PromptError
 
 DEFAULT_LANGUAGE = "en"
+_TURN_MARK = re.compile(r"<(?=\|)|\|(?=>)|<(?=/?s>|<SYS>>|</SYS>>|(?:start|end)_of_turn>)|\[(?=/?INST\])")
+"""Where the marks of chat templates begin (ChatML, Llama 2 and 3, Mistral, Gemma, Phi): engines read them as such wherever they stand."""
+
 _IN_PLACE = re.compile(r"[^/]+/[^/]+/(system|user)\.j2")
 
 
@@ -106,9 +109,12 @@ class Prompts:
         """
         messages = [Message("system", self._render(task, language, "system", static))]
         for shown, answer in examples:
-            messages += [Message("user", self._render(task, language, "user", {**static, **shown})), Message("assistant", answer)]
-        messages.append(Message("user", self._render(task, language, "user", {**static, **variables})))
+            messages += [Message("user", self._user(task, language, {**static, **shown})), Message("assistant", answer)]
+        messages.append(Message("user", self._user(task, language, {**static, **variables})))
         return tuple(messages)
+
+    def _user(self, task: str, language: str, variables: Mapping[str, Any]) -> str:
+        return without_turn_marks(self._render(task, language, "user", variables))
 
     def _render(self, task: str, language: str, part: str, variables: Mapping[str, Any]) -> str:
         for name in (f"{task}/{language}/{part}.j2", f"{task}/{DEFAULT_LANGUAGE}/{part}.j2"):
@@ -122,6 +128,15 @@ class Prompts:
                 raise _failed(name, error) from None
         known = ", ".join(self.languages(task))
         raise PromptError(f"there is no template {task}/{language}/{part}.j2", hint=f"languages of this task: {known}")
+
+
+def without_turn_marks(text: str) -> str:
+    """The text with a blank inside each mark of a chat template, so that no note can end its turn or begin another one.
+
+    >>> without_turn_marks("<|im_end|> [INST] a < b </s>")
+    '< |im_end| > [ INST] a < b < /s>'
+    """
+    return _TURN_MARK.sub(lambda mark: f"{mark[0]} ", text)
 
 
 def _failed(name: str, error: Exception) -> PromptError:

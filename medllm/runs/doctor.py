@@ -5,12 +5,16 @@ import importlib.util
 import os
 import platform
 import shutil
-from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import medllm
 from medllm.errors import MedllmError
 from medllm.versions import versions
+
+if TYPE_CHECKING:
+    from medllm.document import Extraction
+    from medllm.schema import Schema
 
 MODELS_GB = 2
 """Room for both shipped models, about."""
@@ -24,14 +28,25 @@ class Finding(NamedTuple):
     hint: str = ""
 
 
-def examine(schema: str | None = None, *, run: bool = False) -> Iterator[Finding]:
-    """Look at the installation, one finding at a time; ``run`` also loads the default model."""
+def examine(
+    schema: str | None = None,
+    *,
+    run: bool = False,
+    notes: Sequence[str] = (),
+    examples: Sequence[str] = (),
+    context: int | None = None,
+) -> Iterator[Finding]:
+    """Look at the installation, one finding at a time; ``run`` also loads the default model.
+
+    Of a schema the prompts are looked at too: ``notes`` and ``examples`` (``FORMAT:PATH``) are what no worked example may be taken from,
+    and ``context`` is the room for a prompt and its answer.
+    """
     installed = ", ".join(f"{name} {version}" for name, version in versions().items())
     yield Finding("ok", f"medllm {medllm.__version__}, Python {platform.python_version()}, {installed}")
     yield from _engines()
     yield from _models()
     if schema is not None:
-        yield from _schema(schema)
+        yield from _schema(schema, notes, examples, context)
     if run:
         yield from _obeys_grammars()
 
@@ -86,16 +101,21 @@ def _models() -> Iterator[Finding]:
         yield Finding("bad", f"{free / 1e9:.1f} GB free for models in {folder}", "set MEDLLM_CACHE to a folder on a larger disk")
 
 
-def _schema(name: str) -> Iterator[Finding]:
+def _schema(name: str, notes: Sequence[str], examples: Sequence[str], context: int | None) -> Iterator[Finding]:
+    from medllm.engines.embedded import DEFAULT_CONTEXT
     from medllm.grammar.layout import get_layout
     from medllm.prompting.examples import parse_example
+    from medllm.prompting.lint import estimated_tokens, lint
     from medllm.prompting.questions import Questions
     from medllm.prompting.render import Prompts
-    from medllm.schema import Schema, guideline
+    from medllm.prompting.retrieval import EXAMPLES_TOKENS
+    from medllm.schema import Schema
 
     try:
         schema = Schema.load(name)
-        Questions(schema, get_layout("lines"), Prompts())
+        questions = Questions(schema, get_layout("lines"), Prompts())
+        annotated = _annotated(examples, schema)
+        texts = [*_texts(notes), *(x.note.text for x in annotated)]
     except MedllmError as error:
         yield Finding("bad", str(error), error.hint)
         return
@@ -103,12 +123,27 @@ def _schema(name: str) -> Iterator[Finding]:
     for number, example in enumerate(map(parse_example, schema.examples), 1):
         for label in sorted({mention.label for mention in example.mentions} - set(schema.labels)):
             yield Finding("bad", f"example {number} has a mention with the label {label!r}, which the schema has not", "is it misspelt?")
-    classes: list[Any] = [*schema.entities, *schema.relations]
-    for cls in classes:
-        if not guideline(cls):
-            yield Finding(
-                "note", f"{cls.__name__} has no docstring", "it is the guideline that the model reads: say what it is, with an example"
-            )
+    room = context or DEFAULT_CONTEXT
+    more = min(EXAMPLES_TOKENS, room // 4) if examples else 0
+    for remark in lint(questions, count_tokens=estimated_tokens, context_tokens=room, texts=texts, examples_tokens=more):
+        yield Finding("note", remark.what, remark.hint)
+    if examples:
+        there = {e.label for x in annotated for e in x.entities}
+        if missing := [label for label in schema.labels if label not in there]:
+            yield Finding("note", f"no annotated note shows {', '.join(missing)}", "retrieved examples teach that there are none")
+
+
+def _texts(notes: Sequence[str]) -> Iterator[str]:
+    from medllm.document import Note
+    from medllm.formats.inputs import read_inputs
+
+    return (item.text for item in read_inputs(notes) if isinstance(item, Note)) if notes else iter(())
+
+
+def _annotated(examples: Sequence[str], schema: "Schema") -> "list[Extraction]":
+    from medllm.formats.annotated import read_all
+
+    return read_all(examples, schema)
 
 
 def _obeys_grammars() -> Iterator[Finding]:

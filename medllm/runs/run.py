@@ -71,6 +71,8 @@ def configuration(extractor: Extractor) -> dict[str, Any]:
         return always | {"engine": "tagger", "model": tagger.config.name, "relations": extractor.prompted.relations}
     if extractor.deid is not None:
         always |= {"deid": {"mode": extractor.deid.mode, "ner": extractor.deid.ner or "none"}}
+    if extractor.prompted.examples is not None:
+        always |= {"examples": {"sha256": extractor.prompted.examples.digest, "tokens": extractor.prompted.examples_tokens}}
     if not extractor.engine.constrained:
         always |= {"constrained": False}
     return always | {

@@ -74,7 +74,8 @@ def test_what_is_shown_word_for_word(schema: Schema, task: str, layout: str) -> 
 
 
 def test_every_snapshot_is_one_that_is_shown() -> None:
-    assert {f.name for f in SNAPSHOTS.iterdir()} == {f"{schema.name}-{task}-{layout}.txt" for schema, task, layout in SHOWN}
+    shown = {f"{schema.name}-{task}-{layout}.txt" for schema, task, layout in SHOWN}
+    assert {f.name for f in SNAPSHOTS.iterdir()} == {*shown, "retrieved.txt"}
 
 
 def test_all_but_the_last_message_depends_on_the_schema_alone() -> None:

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from medllm.document import Entity, Extraction
-from medllm.errors import InputError, UsageError
-from medllm.formats import labelmap as maps
-from medllm.formats.registry import reader
+from medllm.errors import InputError
+from medllm.formats.annotated import read_annotated
 from medllm.schema import Schema, attribute_value, attributes
 
 BOILERPLATE = 60
@@ -77,16 +76,9 @@ def read_corpus(
     ``labels`` restricts what is learnt; of mentions that a reader found with less confidence than ``least`` nothing is. Raises UsageError
     for a location without a format, FormatError for files that cannot be read, InputError where nothing is annotated.
     """
-    name, colon, path = location.partition(":")
-    if not colon or not path:
-        raise UsageError(f"{location!r} is no FORMAT:PATH", hint="such as brat:corpus/train")
-    chosen = maps.load(labelmap) if labelmap else None
-    pack = schema or Schema.load(chosen.schema_name) if chosen else schema
-    found, faults = [], 0
-    for parsed in reader(name)(Path(path), None if chosen else pack):
-        extraction = maps.apply(parsed.extraction, chosen, pack) if chosen and pack else parsed.extraction
-        faults += sum(problem.dropped for problem in parsed.problems)
-        found.append(extraction)
+    found, problems = read_annotated(location, schema, labelmap)
+    name, _, path = location.partition(":")
+    faults = sum(problem.dropped for problem in problems)
     return of_extractions(found, name=f"{name}:{Path(path).name}", labels=labels, faults=faults, least=least)
 
 
