@@ -30,6 +30,7 @@ def onnx_session(path: Path, *, threads: int | None = None) -> "onnxruntime.Infe
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(3)
+    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     if threads is not None:
