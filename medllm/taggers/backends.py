@@ -76,7 +76,7 @@ class TorchBackend:
         dtype = torch.bfloat16 if self.device.startswith("cuda") else torch.float32
         try:
             model = AutoModelForTokenClassification.from_pretrained(folder, dtype=dtype, use_safetensors=True)
-        except (OSError, ValueError, RuntimeError) as error:
+        except Exception as error:  # transformers' own, and safetensors' for a file that is none
             raise ModelError(
                 f"the tagger cannot be loaded ({type(error).__name__})",
                 hint="its weights must be model.safetensors; pickled ones are refused",
