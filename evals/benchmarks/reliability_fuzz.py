@@ -31,18 +31,18 @@ from tests.fuzzing.campaign import Result
 from tests.fuzzing.parts import LONG
 
 INPUTS = {
-    "readers of annotations": 8200,
+    "readers of annotations": 8400,
     "readers of notes": 3500,
-    "writers": 4400,
-    "splitter": 2600,
-    "grammar builder": 2000,
-    "rules": 1400,
-    "tagger": 200,
+    "writers": 4500,
+    "splitter": 2800,
+    "grammar builder": 1200,
+    "rules": 1900,
+    "tagger": 60,
 }
 PACKAGES = ("medllm", "pydantic", "llguidance", "regex", "pyarrow", "pypdf", "python-docx", "spacy", "rdflib", "onnxruntime")
 
 
-CHUNK = 100
+CHUNK = 50
 """Inputs that a process makes at a time."""
 
 
