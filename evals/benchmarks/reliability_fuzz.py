@@ -37,7 +37,7 @@ INPUTS = {
     "splitter": 2800,
     "grammar builder": 1200,
     "rules": 1900,
-    "tagger": 60,
+    "tagger": 50,
 }
 PACKAGES = ("medllm", "pydantic", "llguidance", "regex", "pyarrow", "pypdf", "python-docx", "spacy", "rdflib", "onnxruntime")
 

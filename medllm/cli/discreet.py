@@ -71,7 +71,7 @@ def shown(name: str) -> str:
     return pseudonym(PurePath(name).with_suffix("").as_posix() if os.path.lexists(name) else name)
 
 
-def told(message: str, names: Iterable[str]) -> str:
+def told(message: str, names: "Iterable[str]") -> str:
     """A message with the names that it quotes as they may be told."""
     for name in sorted({n for n in names if n}, key=len, reverse=True):
         for form in (repr(name), name):

@@ -159,6 +159,11 @@ def _tokens(text: str) -> int:
     return len(split_pieces(text, 0, len(text)))
 
 
+def _quarters(text: str) -> int:
+    """As many tokens as tokenizers have for plain English."""
+    return len(text) // 4 + 1
+
+
 _SHORT = 10_000
 
 
@@ -167,7 +172,7 @@ def split(rng: random.Random, text: str | None = None) -> None:
     text = material.text(rng) if text is None else text
     language_of(text)
     patient_of(text)
-    chunks = split_chunks(text, _tokens, rng.choice((1, 16, CHUNK_TOKENS, 4000)))
+    chunks = split_chunks(text, _tokens if len(text) < _SHORT else _quarters, rng.choice((1, 16, CHUNK_TOKENS, 4000)))
     lines = [line for chunk in chunks for line in chunk.lines]
     at = 0
     for line in lines:
@@ -202,7 +207,8 @@ def _questions(layout: str) -> Questions:
 def grammar(rng: random.Random, layout_name: str, text: str | None = None) -> None:
     """The grammar of a chunk is one that llguidance takes; what is written under it is read back to the letter; and so is nonsense."""
     text = material.text(rng, most=1200) if text is None else text
-    chunk = rng.choice(split_chunks(text, _tokens, rng.choice((1, 32, CHUNK_TOKENS))))
+    count = _tokens if len(text) < _SHORT else _quarters
+    chunk = rng.choice(split_chunks(text, count, rng.choice((1, 32, CHUNK_TOKENS))))
     layout = get_layout(layout_name)
     if not chunk.lines:
         return
@@ -304,10 +310,9 @@ PARTS: dict[str, dict[str, Case]] = {
 """By part and kind. Each case is one input."""
 
 
-def _both_layouts(rng: random.Random, text: str) -> None:
-    grammar(rng, "lines", text)
-    grammar(rng, "copy", text)
+def _either_layout(rng: random.Random, text: str) -> None:
+    grammar(rng, rng.choice(("lines", "copy")), text)
 
 
-LONG: dict[str, Callable[..., None]] = {"splitter": split, "grammar builder": _both_layouts, "rules": rules}
+LONG: dict[str, Callable[..., None]] = {"splitter": split, "grammar builder": _either_layout, "rules": rules}
 """What is given whole texts of 100,000 characters."""
