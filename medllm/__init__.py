@@ -5,7 +5,10 @@
 'chest pain'
 """
 
+import os
 from typing import TYPE_CHECKING, Any
+
+from medllm.telemetry import switch_off
 
 if TYPE_CHECKING:
     from medllm.document import Assertion, Entity, Extraction, LedgerEntry, Modifier, Note, Relation, Span, Vote
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
     from medllm.schema import Schema
 
 __version__ = "0.1.0"
+
+switch_off(os.environ)  # before any dependency is imported
 
 _EXPORTS = {
     **dict.fromkeys(

@@ -17,15 +17,21 @@
 Messages never hold note text: offsets, counts and hashes only.
 """
 
+from collections.abc import Iterable
+
 
 class MedllmError(Exception):
-    """Base class. ``str(error)`` is one sentence; ``error.hint`` says what to do, and may be empty."""
+    """Base class. ``str(error)`` is one sentence; ``error.hint`` says what to do, and may be empty.
+
+    ``names`` are the paths and ids of notes that the two quote: who keeps messages replaces them (``medllm.pseudonyms``).
+    """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", names: Iterable[str] = ()) -> None:
         super().__init__(message)
         self.hint = hint
+        self.names = tuple(names)
 
 
 class UsageError(MedllmError):
@@ -41,9 +47,9 @@ class InputError(MedllmError):
 class FormatError(MedllmError):
     """An annotation file that breaks its format. ``path`` and ``line`` (1-based) say where, when known."""
 
-    def __init__(self, message: str, *, hint: str = "", path: str = "", line: int | None = None) -> None:
+    def __init__(self, message: str, *, hint: str = "", path: str = "", line: int | None = None, names: Iterable[str] = ()) -> None:
         where = f"{path}:{line}: " if path and line else f"{path}: " if path else ""
-        super().__init__(where + message, hint=hint)
+        super().__init__(where + message, hint=hint, names=(path, *names))
         self.path = path
         self.line = line
 

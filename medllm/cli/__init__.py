@@ -1,9 +1,11 @@
 """The command line: one module a verb, no logic of its own."""
 
+import os
 import sys
 
 import typer
 
+from medllm.cli import discreet
 from medllm.errors import MedllmError
 from medllm.messages import translate_help, translated
 
@@ -50,16 +52,26 @@ _register()
 
 
 def main() -> None:
-    """The entry point: errors that a user can cause become one sentence and a hint on stderr, and an exit code.
+    """The entry point: errors that a user can cause become one sentence and a hint on stderr, and an exit code; so do all others.
 
     Typer itself ends with 130 on an interrupt, and with 1 where nobody reads standard output any more.
     """
+    discreet.keep_quiet()
     try:
         command = typer.main.get_command(app)
         translate_help(command)
         command()
     except MedllmError as error:
-        typer.secho(f"{translated('error')}: {error}", err=True, fg="red", bold=True)
-        if error.hint:
-            typer.echo(f"{translated('hint')}: {error.hint}", err=True)
+        _say(discreet.told(str(error), error.names), discreet.told(error.hint, error.names))
         sys.exit(error.exit_code)
+    except Exception as error:
+        if os.environ.get(discreet.DEBUG):
+            raise
+        _say(discreet.unforeseen(error), translated("please report it; MEDLLM_DEBUG=1 shows more, which may quote notes"))
+        sys.exit(1)
+
+
+def _say(message: str, hint: str) -> None:
+    typer.secho(f"{translated('error')}: {message}", err=True, fg="red", bold=True)
+    if hint:
+        typer.echo(f"{translated('hint')}: {hint}", err=True)

@@ -21,12 +21,13 @@ def convert(
 
     Exit code 0: converted. 1: stopped by an error. 2: wrong usage. 3: converted with losses, and --strict was given.
     """
+    from medllm.cli import discreet
     from medllm.formats import conversion
     from medllm.schema import Schema
 
     result = conversion.convert(source, target, None if schema is None else Schema.load(schema))
     for problem in result.problems[:_SHOWN]:
-        typer.echo(str(problem), err=True)
+        typer.echo(discreet.problem(problem), err=True)
     if result.faults:
         typer.echo(_("{faults} problems in the source").format(faults=result.faults), err=True)
     name = target.partition(":")[0]

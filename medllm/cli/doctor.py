@@ -1,5 +1,6 @@
 """``medllm doctor``: what is here, what is missing, and the command that mends it."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,9 +16,14 @@ def doctor(
         typer.Option("--examples", metavar="FORMAT:PATH[@MAP]", help="Annotated notes, for --examples of extract or for scoring."),
     ] = None,
     context: Annotated[int | None, typer.Option(min=256, help="Tokens of one prompt with its answer.")] = None,
+    find: Annotated[str | None, typer.Option(metavar="NOTE-...", help="Tell which note of --in a message means.")] = None,
+    in_: Annotated[Path | None, typer.Option("--in", metavar="FOLDER", help="With --find: a folder of notes, or the OUT of a run.")] = None,
     run: Annotated[bool, typer.Option("--run", help="Load the default model and check that it obeys grammars.")] = False,
 ) -> None:
     """Check this machine: versions, models, engines, and that grammars are obeyed."""
+    if find is not None or in_ is not None:
+        _find(find, in_)
+        return
     from medllm.errors import UsageError
     from medllm.runs.doctor import examine
 
@@ -31,4 +37,17 @@ def doctor(
             typer.echo(f"      {finding.hint}")
         bad += finding.state == "bad"
     if bad:
+        raise typer.Exit(1)
+
+
+def _find(wanted: str | None, folder: Path | None) -> None:
+    from medllm.errors import UsageError
+    from medllm.pseudonyms import find
+
+    if wanted is None or folder is None or not folder.is_dir():
+        raise UsageError("--find needs the folder to look in", hint="medllm doctor --find note-0123456789ab --in FOLDER")
+    names = list(find(wanted, folder))
+    for name in names:
+        typer.echo(name)
+    if not names:
         raise typer.Exit(1)

@@ -353,6 +353,7 @@ def _print(extractor: "Extractor", items: "Iterable[Note | Unreadable]") -> None
     import asyncio
     from contextlib import aclosing
 
+    from medllm.cli import discreet
     from medllm.document import Note
     from medllm.formats import jsonl
     from medllm.runs.run import Progress, RunResult
@@ -366,7 +367,7 @@ def _print(extractor: "Extractor", items: "Iterable[Note | Unreadable]") -> None
                 yield item
             else:
                 missed += 1
-                typer.echo(f"not read: {item.source}: {item.reason}: {item.detail}", err=True)
+                typer.echo(f"not read: {discreet.problem(item)}", err=True)
 
     async def print_all() -> None:
         nonlocal missed, unaccounted
@@ -376,7 +377,8 @@ def _print(extractor: "Extractor", items: "Iterable[Note | Unreadable]") -> None
                 unaccounted += not reading.accounted_for
                 missed += len(reading.extraction.ledger)
                 for entry in reading.extraction.ledger:
-                    typer.echo(f"ledger: {entry.model_dump_json(exclude_none=True)}", err=True)
+                    known = entry.model_copy(update={"note_id": discreet.shown(entry.note_id)})
+                    typer.echo(f"ledger: {known.model_dump_json(exclude_none=True)}", err=True)
 
     asyncio.run(print_all())
     _exit(RunResult(Progress(), missed, unaccounted))

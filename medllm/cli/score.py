@@ -62,6 +62,7 @@ def score(
     import dataclasses
     import json
 
+    from medllm.cli import discreet
     from medllm.errors import UsageError
     from medllm.evaluation.from_files import score_files
     from medllm.evaluation.result import Result
@@ -73,7 +74,7 @@ def score(
         gold, pred, metric, named, bootstrap, level=level, seed=seed, allow_missing=allow_missing, versus=versus, texts=texts
     )
     for problem in scored.problems[:_SHOWN]:
-        typer.echo(problem, err=True)
+        typer.echo(discreet.problem(problem), err=True)
     if scored.problems:
         typer.echo(f"{len(scored.problems)} problems in the files", err=True)
     divided: tuple[SubgroupTable, ...] = ()

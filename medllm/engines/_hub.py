@@ -45,9 +45,6 @@ def load(model: str, *, device: str | None, dtype: str, revision: str | None = N
     """
     if dtype not in DTYPES:
         raise EngineError(f"Unknown dtype {dtype}", hint=f"Use one of {', '.join(DTYPES)}.")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    # transformers would else ask a server to convert the weights of a model that has no safetensors.
-    os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
     try:
         import torch
         import transformers

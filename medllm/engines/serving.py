@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medllm.errors import ModelError, UsageError
+from medllm.telemetry import OFF
 
 PYTHON = "MEDLLM_VLLM"
 """The Python of the environment in which vLLM is installed, where it is not medllm's own."""
@@ -18,9 +19,6 @@ SERVER = "vllm.entrypoints.openai.api_server"
 
 DEFAULT_CONTEXT = 4096
 DEFAULT_RANK = 16
-
-ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-"""vLLM tells its makers what it runs, unless it is told not to."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def command(serving: Serving) -> list[str]:
 
 def environment(serving: Serving) -> dict[str, str]:
     """What is added to the environment. A model in a folder needs no hub."""
-    return ENVIRONMENT | ({"HF_HUB_OFFLINE": "1"} if Path(serving.model).is_dir() else {})
+    return OFF | ({"HF_HUB_OFFLINE": "1"} if Path(serving.model).is_dir() else {})
 
 
 def shown(serving: Serving) -> str:

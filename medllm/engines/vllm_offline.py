@@ -123,8 +123,6 @@ class VllmOfflineEngine:
 
 
 def _load(model: str, dtype: str, context_tokens: int, batch: int, eager: bool) -> "LLM":
-    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     try:
         from vllm import LLM

@@ -80,7 +80,9 @@ def read_extractions(location: Location, texts: Path | None = None) -> tuple[dic
     for parsed in _read(location, texts):
         note_id = parsed.extraction.note.id
         if note_id in found:
-            raise InputError(f"{location.path}: the note {note_id!r} is there twice", hint="scores are by note: keep one of them")
+            raise InputError(
+                f"{location.path}: the note {note_id!r} is there twice", hint="scores are by note: keep one of them", names=(note_id,)
+            )
         problems += parsed.problems
         if not any(problem.kind == "missing-file" for problem in parsed.problems):
             found[note_id] = parsed.extraction

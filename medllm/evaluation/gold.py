@@ -46,7 +46,7 @@ def read_gold(suite: Suite, schema: Schema, *, data: Path | None = None, split: 
         if (wanted is not None and note_id not in wanted) or not _in_split(path, note_id, patterns):
             continue
         if note_id in found:
-            raise InputError(f"{path}: the note {note_id!r} is there twice", hint="scores are by note: keep one of them")
+            raise InputError(f"{path}: the note {note_id!r} is there twice", hint="scores are by note: keep one of them", names=(note_id,))
         unannotated = any(problem.kind == "missing-file" for problem in parsed.problems)
         problems += (f"{problem}{'; the note is not scored' if unannotated else ''}" for problem in parsed.problems)
         if unannotated:
@@ -59,9 +59,12 @@ def read_gold(suite: Suite, schema: Schema, *, data: Path | None = None, split: 
         raise InputError(
             f"{len(unknown)} gold mentions have labels that the pack {schema.name!r} lacks, the first: {unknown[0]}",
             hint="--label-map FILE.toml says what becomes of them (medllm.formats.labelmap); --schema names another pack",
+            names=(unknown[0].path,),
         )
     if wanted is not None and limit is None and (missing := sorted(wanted - found.keys())):
-        raise InputError(f"{path}: {len(missing)} listed notes are not there, such as {missing[0]!r}", hint="is it the right corpus?")
+        raise InputError(
+            f"{path}: {len(missing)} listed notes are not there, such as {missing[0]!r}", hint="is it the right corpus?", names=missing[:1]
+        )
     if not found:
         raise InputError(
             f"{path}: no annotated note of the split {split or suite.corpus.split!r} ({', '.join(patterns)})",

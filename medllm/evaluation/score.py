@@ -88,6 +88,7 @@ def checked_notes(gold: Mapping[str, Extraction], pred: Mapping[str, Extraction]
         raise InputError(
             f"{len(missing)} gold notes have no prediction: {_some(missing)}",
             hint="predict them, or allow missing notes: their mentions then count as missed",
+            names=missing,
         )
     for note_id, extraction in pred.items():
         if extraction.note.text != gold[note_id].note.text:
@@ -95,6 +96,7 @@ def checked_notes(gold: Mapping[str, Extraction], pred: Mapping[str, Extraction]
                 f"note {note_id!r}: the texts of gold and prediction differ"
                 f" ({gold[note_id].note.sha256[:12]}, {extraction.note.sha256[:12]})",
                 hint="offsets count characters of one and the same text; look for changed line ends or encodings",
+                names=(note_id,),
             )
     for side, extractions in (("gold", gold), ("predicted", pred)):
         for note_id, extraction in extractions.items():
@@ -114,6 +116,7 @@ def _check_offsets(side: str, note_id: str, extraction: Extraction) -> None:
             raise InputError(
                 f"note {note_id!r}: a {side} mention at {mention.span.start}-{mention.span.end} ends past the text's {size} characters",
                 hint="offsets are half-open and count Unicode code points of the note's text",
+                names=(note_id,),
             )
 
 

@@ -46,6 +46,7 @@ def joined(name: str, path: Path, texts: Path) -> Iterator[Path]:
                 raise InputError(
                     f"{file}: {len(places)} texts {file.stem}.txt below {texts}",
                     hint="--texts DIR names the folder that has the text of each note once",
+                    names=(str(file), f"{file.stem}.txt"),
                 )
             _link(root / below, file)
             above = below.parent.parent if below.parent.name in _OWN_FOLDERS else None

@@ -208,5 +208,6 @@ def _refuse_shared_ids(sources: Sequence[Source]) -> None:
                 f"{paths[key]} and {source.path} would share the note id {source.id!r}",
                 hint="an id is the path below the input named, without its ending: name a folder above both, rename one, or give a glob "
                 "such as 'notes/**/*.txt'",
+                names=(paths[key], source.path, source.id),
             )
         paths[key] = source.path

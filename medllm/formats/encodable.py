@@ -2,6 +2,8 @@
 
 import re
 from bisect import bisect_left
+from collections.abc import Iterable
+from typing import Any
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -10,6 +12,11 @@ _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]"
 def utf8(text: str) -> str:
     """``text`` with U+FFFD for lone surrogates, which UTF-8 cannot have; offsets hold."""
     return _SURROGATE.sub("\ufffd", text)
+
+
+def utf8_row(cells: Iterable[Any]) -> list[Any]:
+    """The cells of a table's row, strings among them as ``utf8`` makes them."""
+    return [utf8(cell) if isinstance(cell, str) else cell for cell in cells]
 
 
 def xml(text: str) -> str:

@@ -9,7 +9,6 @@ for these two); one that does not validate is told by the places of its faults, 
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -69,7 +68,7 @@ def _note(kind: str, resource: Mapping[str, Any], number: int, encoding: str) ->
         return Found(name, reason="no-text", detail=why)
     try:
         text, more = _text(held[0], encoding)
-    except binascii.Error:
+    except ValueError:  # not base64, or characters beyond ASCII
         return Found(name, reason="malformed-row", detail="the attachment is not base64")
     except Refusal as refusal:
         return Found(name, reason=refusal.reason, detail=f"the attachment: {refusal.detail}")

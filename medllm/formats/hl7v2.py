@@ -19,6 +19,7 @@ from medllm.errors import InputError
 from medllm.formats.decoding import Refusal
 from medllm.formats.documents import CONTENT_TYPES, extract
 from medllm.formats.documents.base import Found
+from medllm.formats.quiet import quiet
 
 TEXT_TYPES = frozenset({"TX", "FT", "ST"})
 
@@ -42,8 +43,9 @@ def notes(text: str, encoding: str) -> Iterator[Found]:
     for number, raw in enumerate(messages, 1):
         lines = [line.strip() for line in raw.split("\n") if line.strip() and line[:3] not in ("BTS", "FTS", "BHS", "FHS")]
         try:
-            message = hl7.parse("\r".join(lines) + "\r")
-            yield from _notes(message, str(number), encoding)
+            with quiet(hl7.util.logger.name), quiet(hl7.containers.logger.name):
+                found = list(_notes(hl7.parse("\r".join(lines) + "\r"), str(number), encoding))
+            yield from found
         except Exception as error:  # python-hl7's own errors, and those of a message without the fields
             yield Found(str(number), reason="malformed-row", detail=f"message {number} is not HL7 v2 ({type(error).__name__})")
 

@@ -63,7 +63,9 @@ def read(path: Path, schema: Schema | None = None) -> Iterator[Parsed]:
     if not any(".con" in files for files in notes.values()):
         raise FormatError("no .con file here", path=str(path), hint="a note has a .txt and a .con, and may have an .ast and a .rel")
     if lone := sorted(stem for stem, files in notes.items() if ".txt" not in files):
-        raise FormatError(f"no .txt for {lone[0]} (and {len(lone) - 1} others)", path=str(root), hint="positions need the text")
+        raise FormatError(
+            f"no .txt for {lone[0]} (and {len(lone) - 1} others)", path=str(root), hint="positions need the text", names=lone[:1]
+        )
     return (_Reading(id_of(stem), files, schema).parsed() for stem, files in sorted(notes.items()))
 
 
@@ -131,7 +133,9 @@ def _notes(root: Path, *, deep: bool) -> dict[str, dict[str, Path]]:
         stem = (folder / file.stem).relative_to(root).as_posix()
         other = notes.setdefault(stem, {}).setdefault(file.suffix.lower(), file)
         if other != file:
-            raise FormatError(f"a second {file.suffix} for the same note", path=str(file), hint=f"the other is {other}")
+            raise FormatError(
+                f"a second {file.suffix} for the same note", path=str(file), hint=f"the other is {other}", names=(str(other),)
+            )
     _join_texts(notes)
     return {stem: files for stem, files in notes.items() if files.keys() & {".txt", ".con"}}
 

@@ -282,7 +282,9 @@ def check_columns(where: str, names: Sequence[str], options: RowOptions, *, omop
     if omop:
         lower = [name.lower() for name in names]
         if missing := [name for name in (_OMOP_ID, _OMOP_TEXT) if name not in lower]:
-            raise InputError(f"{where}: no column {' or '.join(missing)}; it has {_shown(names)}", hint="is it the NOTE table?")
+            raise InputError(
+                f"{where}: no column {' or '.join(missing)}; it has {_shown(names)}", hint="is it the NOTE table?", names=(where,)
+            )
         return
     wanted = TEXT_COLUMNS if options.text_column is None else (options.text_column,)
     _check_column(where, names, wanted, "--text-column")
@@ -293,9 +295,11 @@ def check_columns(where: str, names: Sequence[str], options: RowOptions, *, omop
 def _check_column(where: str, names: Sequence[str], wanted: Sequence[str], option: str) -> None:
     found = next((name for name in wanted if name in names), None)
     if found is None:
-        raise InputError(f"{where}: no column {' or '.join(wanted)}; it has {_shown(names)}", hint=f"{option} names another")
+        raise InputError(
+            f"{where}: no column {' or '.join(wanted)}; it has {_shown(names)}", hint=f"{option} names another", names=(where,)
+        )
     if names.count(found) > 1:
-        raise InputError(f"{where}: two columns have the name {found}", hint="rename one of them")
+        raise InputError(f"{where}: two columns have the name {found}", hint="rename one of them", names=(where,))
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -21,6 +21,7 @@ from medllm.formats.base import Parsed, Problem
 from medllm.formats.collecting import attach
 from medllm.formats.corpus_files import OneFile, below, clean, stem
 from medllm.formats.decoding import Refusal, check_text
+from medllm.formats.encodable import utf8_row
 from medllm.formats.inputs import MAX_CHARS
 from medllm.formats.rows import BadRow, csv_rows
 from medllm.schema import Schema
@@ -84,7 +85,7 @@ class Writer:
 
 def _line(cells: Iterable[str]) -> str:
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(list(cells))
+    csv.writer(line, lineterminator="\n").writerow(utf8_row(cells))
     return line.getvalue()
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from medllm.formats.base import Parsed
 from medllm.formats.collecting import attach
+from medllm.formats.encodable import utf8_row
 from medllm.formats.files import open_private
 from medllm.formats.table import CONFIDENCE, TableWriter
 from medllm.formats.table_reading import read_tables
@@ -62,10 +63,10 @@ class Writer(TableWriter):
             has_code = opened("has_code", (":START_ID(Mention)", ":END_ID(Code)", ":TYPE"))
             for row in rows:
                 key = _key(row["note_id"], row["id"])
-                has_mention.writerow((row["note_id"], key, "HAS_MENTION"))
+                has_mention.writerow(utf8_row((row["note_id"], key, "HAS_MENTION")))
                 for code in filter(None, row["codes"].split(";")):
                     codes[code] = None
-                    has_code.writerow((key, code, "HAS_CODE"))
+                    has_code.writerow(utf8_row((key, code, "HAS_CODE")))
                 yield [key, *(row.get(c, "") for c in columns), f"Mention;{row['label'].replace(';', '_')}"]
         _write(self._folder / f"codes{ENDING}", ("code:ID(Code)", ":LABEL"), ([code, "Code"] for code in codes))
 
@@ -79,7 +80,7 @@ def _write(path: Path, header: Sequence[str], rows: Iterator[list[Any]]) -> None
     with open_private(path) as file:
         writer = csv.writer(file)
         writer.writerow(header)
-        writer.writerows(rows)
+        writer.writerows(map(utf8_row, rows))
 
 
 def _key(note_id: str, name: str) -> str:

@@ -26,6 +26,7 @@ from medllm.errors import FormatError
 from medllm.formats.base import Parsed, Problem
 from medllm.formats.collecting import Collector, Given, attach
 from medllm.formats.collecting import number as whole_number
+from medllm.formats.encodable import utf8_row
 from medllm.formats.files import open_private, writing
 from medllm.formats.ids import named
 from medllm.formats.rows import Row
@@ -108,11 +109,11 @@ class Writer:
         cells = _MUST | note.meta | {"note_id": number, "note_text": note.text, "note_source_value": note.id}
         now = datetime.datetime.now(datetime.UTC)
         with writing(self._folder):
-            self._notes.writerow([cells.get(column, "") for column in NOTE_COLUMNS])
+            self._notes.writerow(utf8_row(cells.get(column, "") for column in NOTE_COLUMNS))
             for name, entity in named(extraction).mentions:
                 row = row_of(note.text, name, entity) | {"note_nlp_id": self._next_row, "note_id": number, "nlp_system": self._system}
                 row |= {"nlp_date": now.date().isoformat(), "nlp_datetime": now.isoformat(timespec="seconds").removesuffix("+00:00")}
-                self._rows.writerow([row.get(column, "") for column in NLP_COLUMNS])
+                self._rows.writerow(utf8_row(row.get(column, "") for column in NLP_COLUMNS))
                 self._next_row += 1
 
     def close(self) -> None:

@@ -29,6 +29,7 @@ from medllm.formats.collecting import Collector, Given, attach
 from medllm.formats.corpus_files import id_of, named_or_below, read_text, write_note
 from medllm.formats.encodable import utf8
 from medllm.formats.ids import named
+from medllm.formats.quiet import quiet
 from medllm.schema import Schema, attribute_value
 
 ENDINGS = (".ttl", ".nt")
@@ -43,7 +44,8 @@ def read(path: Path, schema: Schema | None = None) -> Iterator[Parsed]:
     for name, file in named_or_below(path, ENDINGS):
         graph = rdflib.Graph()
         try:
-            graph.parse(data=read_text(file), format="nt" if file.suffix.lower() == ".nt" else "turtle")
+            with quiet("rdflib"):
+                graph.parse(data=read_text(file), format="nt" if file.suffix.lower() == ".nt" else "turtle")
         except FormatError:
             raise
         except Exception as error:  # rdflib's parsers raise errors of many kinds, whose messages quote the file
@@ -124,7 +126,9 @@ class Writer:
 
     def write(self, extraction: Extraction) -> None:
         """Write the file of a note. Raises FormatError."""
-        write_note(self._folder, extraction.note.id, {".ttl": graph_of(extraction).serialize(format="turtle")})
+        with quiet("rdflib"):
+            written = graph_of(extraction).serialize(format="turtle")
+        write_note(self._folder, extraction.note.id, {".ttl": written})
 
     def close(self) -> None:
         """Nothing is left open."""

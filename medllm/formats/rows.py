@@ -126,7 +126,7 @@ def parquet_rows(stream: IO[bytes]) -> Iterator[Row | BadRow]:
         # Without a pre-buffer, and with a small one for reading, a row group of any size takes the memory of a few pages.
         table = parquet.ParquetFile(stream, pre_buffer=False, buffer_size=_PAGE_BUFFER)
         for batch in table.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
-            for cells in batch.to_pylist():
+            for cells in _cells(batch):
                 number += 1
                 yield Row(number, cells)
     except (arrow_error, OSError, UnicodeDecodeError) as error:
@@ -149,7 +149,7 @@ def arrow_rows(stream: IO[bytes]) -> Iterator[Row | BadRow]:
     try:
         for batch in _arrow(stream)[1]:
             for first in range(0, len(batch), _BATCH_ROWS):
-                for cells in batch.slice(first, _BATCH_ROWS).to_pylist():
+                for cells in _cells(batch.slice(first, _BATCH_ROWS)):
                     number += 1
                     yield Row(number, cells)
     except (arrow_error, OSError, UnicodeDecodeError) as error:
@@ -167,6 +167,13 @@ def _arrow(stream: IO[bytes]) -> tuple[Any, Iterator[Any]]:
         return reader.schema, iter(reader)
     file = pyarrow.ipc.open_file(stream)
     return file.schema, (file.get_batch(n) for n in range(file.num_record_batches))
+
+
+def _cells(batch: Any) -> list[dict[str, Any]]:
+    """The rows of a batch, checked first: offsets in a broken file would make pyarrow read beyond its buffers."""
+    batch.validate(full=True)
+    rows: list[dict[str, Any]] = batch.to_pylist()
+    return rows
 
 
 def _pyarrow() -> tuple[Any, type[Exception]]:

@@ -30,6 +30,7 @@ def onnx_session(path: Path, *, threads: int | None = None) -> "onnxruntime.Infe
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(3)
+    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     if threads is not None:
@@ -75,7 +76,7 @@ class TorchBackend:
         dtype = torch.bfloat16 if self.device.startswith("cuda") else torch.float32
         try:
             model = AutoModelForTokenClassification.from_pretrained(folder, dtype=dtype, use_safetensors=True)
-        except (OSError, ValueError, RuntimeError) as error:
+        except Exception as error:  # transformers' own, and safetensors' for a file that is none
             raise ModelError(
                 f"the tagger cannot be loaded ({type(error).__name__})",
                 hint="its weights must be model.safetensors; pickled ones are refused",

@@ -26,7 +26,7 @@ _NOT_AN_END = regex.compile(
         | \b(?:dr|mr|mrs|ms|prof|st|vs|etc|approx|ca|cf|al|fig|figs|no|nos|resp|dept|ref|sp|spp|var|subsp|inc|jr|sr|e\.g|i\.e
                |p\.o|b\.i\.d|t\.i\.d|q\.i\.d|q\.d|p\.r\.n|i\.v|i\.m|a\.m|p\.m|h\.s)
       )\.['")\]]?$""",
-    regex.VERBOSE | regex.IGNORECASE,
+    regex.VERBOSE | regex.IGNORECASE | regex.REVERSE,  # from the end, where all of it stands
 )
 
 

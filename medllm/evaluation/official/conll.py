@@ -95,7 +95,9 @@ def _columns(path: Path) -> list[list[str]]:
     except UnicodeDecodeError as error:
         raise FormatError("not UTF-8", path=str(path), hint="convert the file to UTF-8") from error
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {type(error).__name__}", hint="check the path and its permissions") from error
+        raise InputError(
+            f"{path}: cannot be read: {type(error).__name__}", hint="check the path and its permissions", names=(str(path),)
+        ) from error
     if not texts[-1]:
         texts.pop()
     columns = [text.split(" ") for text in texts]

@@ -136,7 +136,7 @@ def _by_id(files: dict[str, Path]) -> dict[str, Path]:
     for name, path in files.items():
         match = _DOCUMENT_ID.match(name)
         if found.setdefault(match[0] if match else name, path) is not path:
-            raise InputError(f"{path}: a second file of this document", hint="score one system's folder at a time")
+            raise InputError(f"{path}: a second file of this document", hint="score one system's folder at a time", names=(str(path),))
     return found
 
 
@@ -172,7 +172,9 @@ def _read(path: Path) -> _Document:
     except expat.ExpatError as error:
         raise FormatError("not well-formed XML", path=str(path), line=error.lineno, hint="the official scorer stops here") from error
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {type(error).__name__}", hint="check the path and its permissions") from error
+        raise InputError(
+            f"{path}: cannot be read: {type(error).__name__}", hint="check the path and its permissions", names=(str(path),)
+        ) from error
     return _Document("".join(text), tags)
 
 

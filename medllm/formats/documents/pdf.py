@@ -6,12 +6,10 @@ read: forms' values, annotations, text in pictures. Encrypted files are read whe
 """
 
 import io
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from medllm.formats.decoding import Refusal
 from medllm.formats.documents.base import Document, not_installed
+from medllm.formats.quiet import quiet
 
 PAGE_BREAK = "\n\n"
 
@@ -26,7 +24,7 @@ def read(data: bytes, encoding: str = "") -> Document:
     if not data.strip():
         raise Refusal("empty", "an empty file")
     try:
-        with _quiet():
+        with quiet("pypdf"):
             pages = [page.extract_text() for page in pypdf.PdfReader(io.BytesIO(data)).pages]
     except FileNotDecryptedError:
         raise Refusal("unreadable", "encrypted; save a copy without a password") from None
@@ -43,15 +41,3 @@ def read(data: bytes, encoding: str = "") -> Document:
         position += len(text) + len(PAGE_BREAK)
     meta = {"pages": str(len(pages)), "page_starts": " ".join(map(str, starts))}
     return Document(PAGE_BREAK.join(pages), meta | ({"pages_without_text": " ".join(map(str, blank))} if blank else {}))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """pypdf logs what it finds wrong, and may quote the file."""
-    logger = logging.getLogger("pypdf")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
