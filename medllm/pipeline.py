@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from medllm.background import BackgroundLoop, cancel, together
 from medllm.deid.deidentifier import OFF, Deidentifier
 from medllm.deid.replaced import ReplacedNote
-from medllm.document import Entity, Extraction, Note
+from medllm.document import Extraction, Note
 from medllm.engines import EngineOptions, create_engine, create_later
 from medllm.engines.base import Engine
 from medllm.engines.none import NoEngine
 from medllm.ensemble.boundary import BoundaryPolicy
 from medllm.ensemble.calibration import Calibrator
-from medllm.ensemble.reconcile import reconcile
+from medllm.ensemble.reconcile import judged, numbered, reconcile
 from medllm.ensemble.shipped import find_calibrator, find_policy
 from medllm.errors import UsageError
 from medllm.grammar.layout import get_layout
@@ -60,8 +60,9 @@ class Extractor:
     ``deid`` replaces what identifies a patient before the engine sees a note (``mask``, ``surrogate`` or a
     ``Deidentifier``); extractions are of the original note all the same. ``boundary`` moves the edges of the language model's mentions to
     those of a corpus: ``auto`` (the shipped policy, where it knows the schema and the language), ``off``, or a file. ``calibrator`` is
-    what ``medllm train calibrator`` wrote; ``min_precision`` asks it for lanes. ``linker`` gives mentions codes. Made once, used for many
-    notes; ``close`` it, or use it as a context manager.
+    what ``medllm train calibrator`` wrote, ``auto`` (the shipped one of the shipped tagger) or ``off``: mentions get a probability, and
+    those below its threshold are ``rejected``; ``min_precision`` asks it for lanes. ``linker`` gives mentions codes. Made once, used for
+    many notes; ``close`` it, or use it as a context manager.
 
     Raises SchemaError, ModelError or EngineError if it cannot be set up. What cannot be read later is in the ledger instead, but for a
     server that has gone away: ServerLostError then stops the reading.
@@ -88,7 +89,7 @@ class Extractor:
         linker: "Linkers | None" = None,
         tagger_relations: str | Path | RelationClassifier | None = None,
         boundary: str | Path | BoundaryPolicy = AUTO,
-        calibrator: str | Path | Calibrator | None = None,
+        calibrator: str | Path | Calibrator = AUTO,
         min_precision: float | None = None,
         examples: str | Sequence[str] | AnnotatedExamples | None = None,
         examples_tokens: int = EXAMPLES_TOKENS,
@@ -144,7 +145,8 @@ class Extractor:
             examples=None if examples is None else AnnotatedExamples.load(examples, pack, self.schema),
             examples_tokens=examples_tokens,
         )
-        self.calibrator = find_calibrator(calibrator, self.schema, min_precision)
+        fingerprint = None if self.tagger is None else self.tagger.tagger.fingerprint
+        self.calibrator = find_calibrator(calibrator, self.schema, min_precision, tagger=fingerprint)
         self.deid = None if deid == OFF else Deidentifier(deid) if isinstance(deid, str) else deid
         self.linker = linker
         self._loop = BackgroundLoop()
@@ -166,26 +168,28 @@ class Extractor:
 
     async def _read(self, note: Note, turns: asyncio.Semaphore) -> Reading:
         reading = await self._read_unlinked(note, turns)
-        if self.calibrator is not None and self.readers != BOTH:
-            judged = tuple(map(self.calibrator.judge, reading.extraction.entities))
-            reading = replace(reading, extraction=_with_entities(reading.extraction, judged))
         if self.linker is None:
             return reading
         return replace(reading, extraction=await asyncio.to_thread(self.linker.link, reading.extraction))
 
     async def _read_unlinked(self, note: Note, turns: asyncio.Semaphore) -> Reading:
         if self.tagger is not None and (self.readers == TAGGER or (self.readers == AUTO and self.tagger.reads(language_of(note.text)))):
-            return await self._read_tagged(note, self.tagger)
+            return _judged(await self._read_tagged(note, self.tagger), self._calibrator_of(TAGGER))
         if self.readers == BOTH and self.tagger is not None and self.tagger.reads(language_of(note.text)):
             tagged, prompted = await together([self._read_tagged(note, self.tagger), self._read_with_model(note, turns)])
-            return _reconciled(tagged, prompted, self.tagger.labels.values(), self.calibrator)
-        return await self._read_with_model(note, turns)
+            tagged = _judged(tagged, self._calibrator_of(TAGGER))
+            return _reconciled(tagged, prompted, self.tagger.labels.values(), self._calibrator_of(TAGGER, LLM))
+        return _judged(await self._read_with_model(note, turns), self._calibrator_of(LLM))
 
     async def _read_with_model(self, note: Note, turns: asyncio.Semaphore) -> Reading:
         if self.deid is not None:
             replaced = await asyncio.to_thread(self.deid.replace, note)
             return _of_original(replaced, await self.prompted.read(replaced.note, turns))
         return await self.prompted.read(note, turns)
+
+    def _calibrator_of(self, *readers: str) -> Calibrator | None:
+        """The calibrator, if it was fitted on votes of these readers."""
+        return self.calibrator if self.calibrator is not None and self.calibrator.readers == set(readers) else None
 
     async def _read_tagged(self, note: Note, tagger: TaggerReader | PointerReader) -> Reading:
         entities, relations = await asyncio.to_thread(tagger.read, note)
@@ -279,16 +283,18 @@ def _reconciled(tagged: Reading, prompted: Reading, known: Iterable[str], calibr
         entities=answer.entities,
         relations=answer.relations,
         ledger=(*first.ledger, *second.ledger),
-        rejected=answer.rejected,
+        rejected=numbered((*answer.rejected, *first.rejected), "X"),
     )
     return Reading(extraction, prompted.requests, tagged.read | prompted.read)
 
 
-def _with_entities(extraction: Extraction, entities: tuple[Entity, ...]) -> Extraction:
-    """The extraction with its mentions in other words, and its relations between those."""
-    now = {before.id: after for before, after in zip(extraction.entities, entities, strict=True)}
-    relations = tuple(r.model_copy(update={"head": now[r.head.id], "tail": now[r.tail.id]}) for r in extraction.relations)
-    return extraction.model_copy(update={"entities": entities, "relations": relations})
+def _judged(reading: Reading, calibrator: Calibrator | None) -> Reading:
+    """What one reader found, with probabilities."""
+    if calibrator is None:
+        return reading
+    answer = judged((reading.extraction.entities, reading.extraction.relations), calibrator)
+    update = {"entities": answer.entities, "relations": answer.relations, "rejected": answer.rejected}
+    return replace(reading, extraction=reading.extraction.model_copy(update=update))
 
 
 def _load_relations(classifier: str | Path | RelationClassifier, options: EngineOptions) -> RelationClassifier:

@@ -146,9 +146,13 @@ def extract(
         ),
     ] = "auto",
     calibrator: Annotated[
-        Path | None,
-        typer.Option(help="What `medllm train calibrator` wrote: mentions get a probability of being right.", rich_help_panel=_READING),
-    ] = None,
+        str,
+        typer.Option(
+            metavar="DIR",
+            help="What turns votes into probabilities: auto (of the shipped tagger), off, or what `medllm train calibrator` wrote.",
+            rich_help_panel=_READING,
+        ),
+    ] = "auto",
     min_precision: Annotated[
         float | None,
         typer.Option(min=0.5, max=0.999, help="Mark mentions as accepted, at this precision, or for review.", rich_help_panel=_READING),

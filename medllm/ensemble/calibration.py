@@ -37,6 +37,11 @@ class Calibrator:
     promised: float | None = None
     """With it, mentions get their lane: ``accepted`` from the probability that keeps this precision on, ``review`` below."""
 
+    @property
+    def readers(self) -> frozenset[str]:
+        """The readers whose votes it was fitted on; it says nothing of mentions that others found."""
+        return frozenset(filter(None, self.about.get("readers", "llm,tagger").split(",")))
+
     def judge(self, entity: Entity) -> Entity:
         """The mention with its confidence, and its lane where a precision is promised; as it is where its label was not fitted."""
         if f"label={entity.label}" not in self.weights:

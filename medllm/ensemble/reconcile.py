@@ -58,6 +58,21 @@ def reconcile(
         if number not in matched:
             own = (asked_tagger, *entity.votes) if entity.label in taught else entity.votes
             joined.append((_with_votes(entity, own), [entity]))
+    return _settled(joined, (*tagged[1], *prompted[1]), taught, calibrator)
+
+
+def judged(found: Found, calibrator: Calibrator) -> Reconciled:
+    """What one reader found, each mention with its probability; those below the calibrator's threshold are rejected."""
+    return _settled([(entity, [entity]) for entity in found[0]], found[1], frozenset(), calibrator)
+
+
+def _settled(
+    joined: Sequence[tuple[Entity, list[Entity]]],
+    links: Iterable[Relation[Any, Any]],
+    taught: frozenset[str],
+    calibrator: Calibrator | None,
+) -> Reconciled:
+    """What stays and what does not, with ids."""
     kept: dict[MentionKey, Entity] = {}
     stays: list[Entity] = []
     rejected: list[Entity] = []
@@ -68,12 +83,17 @@ def reconcile(
         else:
             stay = entity.label not in taught or any(v.reader == "tagger" and v.about != NOTHING for v in entity.votes)
         if not stay:
-            rejected.append(entity.model_copy(update={"id": f"X{len(rejected) + 1}"}))
+            rejected.append(entity)
             continue
         entity = entity.model_copy(update={"id": f"T{len(stays) + 1}"})
         stays.append(entity)
         kept |= {mention_key(source): entity for source in sources}
-    return Reconciled(tuple(stays), _relations((*tagged[1], *prompted[1]), kept), tuple(rejected))
+    return Reconciled(tuple(stays), _relations(links, kept), numbered(rejected, "X"))
+
+
+def numbered(entities: Iterable[Entity], letter: str) -> tuple[Entity, ...]:
+    """The mentions in reading order, with ids."""
+    return tuple(e.model_copy(update={"id": f"{letter}{n}"}) for n, e in enumerate(sorted(entities, key=Entity.sort_key), 1))
 
 
 def _relations(found: Iterable[Relation[Any, Any]], kept: dict[MentionKey, Entity]) -> tuple[Relation[Any, Any], ...]:

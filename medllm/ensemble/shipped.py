@@ -26,15 +26,28 @@ def find_policy(policy: str | Path | BoundaryPolicy, schema: Schema) -> Boundary
     return shipped if shipped is not None and shipped.about.get("schema") == schema.name else None
 
 
-def find_calibrator(calibrator: str | Path | Calibrator | None, schema: Schema, min_precision: float | None) -> Calibrator | None:
-    """A calibrator given, or in a file, for this schema, with the lanes of ``min_precision``. Raises ModelError and UsageError."""
-    if calibrator is None:
+def find_calibrator(
+    calibrator: str | Path | Calibrator, schema: Schema, min_precision: float | None, *, tagger: str | None = None
+) -> Calibrator | None:
+    """A calibrator given, or in a file, for this schema, with the lanes of ``min_precision``; ``off``: none.
+
+    ``auto``: the shipped one, if it was fitted on the tagger with the SHA-256 ``tagger``. Raises ModelError and UsageError.
+    """
+    found: Calibrator | None = None
+    if isinstance(calibrator, Calibrator):
+        found = calibrator
+    elif calibrator == AUTO:
+        file = SHIPPED / f"{schema.name}-{schema.language}" / "calibrator.json"
+        shipped = Calibrator.load(file) if tagger is not None and file.is_file() else None
+        if shipped is not None and (shipped.about.get("tagger_sha256"), shipped.schema) == (tagger, schema.name):
+            found = shipped
+    elif calibrator != OFF:
+        found = Calibrator.load(calibrator)
+    if found is None:
         if min_precision is not None:
-            raise UsageError(
-                "--min-precision needs a calibrator", hint="give --calibrator; `medllm train calibrator` fits one on your notes"
-            )
+            hint = "give --calibrator; `medllm train calibrator` fits one on your notes"
+            raise UsageError("--min-precision needs a calibrator", hint=hint)
         return None
-    found = calibrator if isinstance(calibrator, Calibrator) else Calibrator.load(calibrator)
     if found.schema != schema.name:
         raise UsageError(f"the calibrator is of the schema {found.schema!r}, not {schema.name!r}", hint="fit one for this schema")
     return found if min_precision is None else found.promising(min_precision)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medllm.document import Entity, Extraction
-from medllm.ensemble.calibration import Calibrator, features
+from medllm.ensemble.calibration import READERS, Calibrator, features
 from medllm.errors import InputError, UsageError
 from medllm.evaluation.matching import align
 from medllm.formats import labelmap as maps
@@ -21,6 +21,7 @@ PROMISES = (0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.99)
 RISK = 0.1
 """How often a promised precision may be missed on notes like those fitted on."""
 BINS = 10
+SLACK = 0.003
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ def fit_calibrator(
     crossed = cross_fit(judged, seed=seed)
     weights, bias = _fit(judged)
     lanes = {promise: at for promise in PROMISES if (at := threshold(crossed, promise)) is not None}
-    calibrator = Calibrator(weights, bias, _best_threshold(crossed), lanes, schema, dict(about))
+    readers = ",".join(sorted({v.reader for j in judged for v in j.entity.votes if v.reader in READERS}))
+    calibrator = Calibrator(weights, bias, _keep(crossed), lanes, schema, {**about, "readers": readers})
     ece, bins = calibration_error([j.probability for j in crossed], [j.right for j in crossed])
     raw = [(v.score, j.right) for j in crossed for v in j.entity.votes[:1] if v.score is not None]
     before = calibration_error([s for s, _ in raw], [r for _, r in raw])[0] if len(raw) == len(crossed) else None
@@ -179,16 +181,16 @@ def _gold(location: str, schema: Schema, labelmap: Path | None) -> list[Extracti
     return [maps.apply(each.extraction, chosen, schema) if chosen else each.extraction for each in parsed]
 
 
-def _best_threshold(crossed: Sequence[Judged]) -> float:
-    """The probability from which keeping mentions gives the best F1; what is right and was found by nobody is the same for all."""
+def _keep(crossed: Sequence[Judged]) -> float:
+    """The lowest probability from which keeping mentions gives the best F1, but for ``SLACK``: where F1 is flat, recall is kept."""
     ranked = sorted(crossed, key=lambda j: -j.probability)
     total = sum(j.right for j in ranked)
-    best, at, right = 0.0, 0.5, 0
+    right, scores = 0, []
     for size, each in enumerate(ranked, 1):
         right += each.right
-        if (f1 := 2 * right / (size + total)) > best:
-            best, at = f1, each.probability
-    return round(at, 4)
+        scores.append((2 * right / (size + total), each.probability))
+    best = max(f1 for f1, _ in scores)
+    return round(min(at for f1, at in scores if f1 >= best - SLACK), 4)
 
 
 def _lower_bound(lane: Sequence[Judged]) -> float:

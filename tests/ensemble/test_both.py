@@ -21,7 +21,9 @@ LEXICON = {"fever": "problem", "talked": "test", "chest": "problem", "Aspirin": 
 
 def read(readers: str, **options: object) -> Extraction:
     engine = Scripted(Reader(schema, LEXICON, {}))
-    with Extractor(schema, engine=engine, readers=readers, relations=False, boundary="off", **options) as extractor:  # type: ignore[arg-type]
+    with Extractor(
+        schema, engine=engine, readers=readers, relations=False, boundary="off", **({"calibrator": "off"} | options)
+    ) as extractor:  # type: ignore[arg-type]
         return extractor.extract(Note(id="n", text=TEXT))
 
 
@@ -52,10 +54,22 @@ def test_a_calibrator_has_the_last_word_and_gives_lanes() -> None:
         "talked": (0.7311, "review"),
     }
     assert "severe chest pain" in {e.text for e in both.rejected}
-    alone = read("tagger", calibrator=calibrator)
+    of_one = Calibrator(weights, -2.0, keep=0.25, schema="clinical", about={"readers": "tagger"})
+    alone = read("tagger", calibrator=of_one)
     assert {e.confidence for e in alone.entities if e.label == "problem"} == {0.2689}
+    assert {e.confidence for e in read("tagger", calibrator=calibrator).entities} == {None}  # it was fitted on the votes of two
     again = jsonl.load(jsonl.dump(both), schema)
     assert [e.lane for e in again.entities] == [e.lane for e in both.entities]
+
+
+def test_the_shipped_calibrator_is_of_the_shipped_tagger() -> None:
+    surely = read("tagger", calibrator="auto", min_precision=0.9)
+    assert {e.label: (e.lane, (e.confidence or 0) > 0.8) for e in surely.entities if e.text == "fever"} == {"problem": ("accepted", True)}
+    everything = {(e.label, e.spans) for e in read("tagger").entities}
+    assert {(e.label, e.spans) for e in (*surely.entities, *surely.rejected)} == everything
+    both = read("both", calibrator="auto")
+    assert everything <= {(e.label, e.spans) for e in (*both.entities, *both.rejected)}
+    assert [e.id for e in both.rejected] == [f"X{n}" for n in range(1, len(both.rejected) + 1)]
 
 
 def test_what_cannot_be_promised_is_refused(tmp_path: Path) -> None:
