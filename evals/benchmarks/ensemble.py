@@ -3,9 +3,10 @@
     MEDLLM_DATA=corpora python evals/benchmarks/ensemble.py --tagger RUN --llm RUN [--name 1.5b] [-o evals/results/NAME.json]
 
 The runs are of ``medllm extract --no-relations`` over notes of ``kiwi-mtsamples/train``, one with ``--readers tagger --calibrator off``,
-one with ``--readers llm --boundary off``; the notes that both read are scored. The boundary policy is the shipped one, learnt from the project's own notes.
-The calibrator and the threshold are fitted anew for every note, on the other notes alone (leave one note out), and so is the policy's
-preference where "nested" stands. Intervals are bootstraps over notes, p is of an approximate randomisation test over the same notes.
+one with ``--readers llm --boundary off``; the notes that both read are scored. The boundary policy is the shipped one, learnt from the
+project's own notes. The calibrator and the threshold are fitted anew for every note, on the other notes alone (leave one note out), and
+so is the policy's preference where "nested" stands.
+Intervals are bootstraps over notes, p is of an approximate randomisation test over the same notes.
 """
 
 import argparse

@@ -55,15 +55,16 @@ class BoundaryPolicy:
             return span
         first, last = held[0], held[-1]
         able = [n for n, (start, end) in enumerate(words) if within is None or (within.start <= start and end <= within.end)] or held
-        begin = self._best(text, words, label, LEFT, range(last, max(able[0], first - MOST) - 1, -1), first, able[0])
-        end = self._best(text, words, label, RIGHT, range(begin + 1, min(able[-1] + 1, last + 1 + MOST) + 1), last + 1, able[-1] + 1)
+        begin = self._best(text, words, label, LEFT, last, range(last, max(able[0], first - MOST) - 1, -1), first, able[0])
+        outwards = range(max(begin, first) + 1, min(able[-1] + 1, last + 1 + MOST) + 1)
+        end = self._best(text, words, label, RIGHT, begin + 1, outwards, last + 1, able[-1] + 1)
         return Span(start=words[begin][0], end=words[end - 1][1])
 
-    def _best(self, text: str, words: Words, label: str, side: str, gaps: Sequence[int], written: int, limit: int) -> int:
+    def _best(self, text: str, words: Words, label: str, side: str, origin: int, gaps: Sequence[int], written: int, limit: int) -> int:
         """The gap, of those from within outwards, at which the mention most likely ends; at ``limit`` it must."""
         best, best_score, walked = gaps[0], -math.inf, 0.0
-        for distance, gap in enumerate(gaps):
-            odds = self.bias + sum(self.weights.get(f, 0.0) for f in features(text, words, gap, side, label, distance))
+        for gap in gaps:
+            odds = self.bias + sum(self.weights.get(f, 0.0) for f in features(text, words, gap, side, label, abs(gap - origin)))
             odds += PREFERENCE if gap == written else -PREFERENCE / 3
             score = walked - (0.0 if gap == limit else math.log1p(math.exp(-odds)))
             if score > best_score:
