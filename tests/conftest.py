@@ -2,8 +2,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from medllm.errors import ModelError
+
+settings.register_profile("medllm", deadline=None)  # a loaded machine is slow, and no test is timed
+settings.load_profile("medllm")
 
 
 @pytest.fixture(scope="session")

@@ -48,6 +48,10 @@ TARGETS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("medllm/evaluation/matching.py", "medllm/evaluation/metrics.py", "medllm/evaluation/counts.py"),
         ("tests/evaluation/test_matching.py", "tests/evaluation/test_metrics.py"),
     ),
+    "reconciling": (
+        ("medllm/ensemble/reconcile.py", "medllm/ensemble/boundary.py", "medllm/ensemble/calibration.py"),
+        ("tests/ensemble/test_reconcile.py", "tests/ensemble/test_boundary.py"),
+    ),
     "rules": (("medllm/rules/voice.py", "medllm/rules/context.py"), ("tests/rules/test_english.py", "tests/rules/test_properties.py")),
 }
 """By target: the modules that are mutated, and the tests that must notice."""

@@ -62,7 +62,7 @@ def shown(name: str) -> str:
     from medllm.pseudonyms import of_path, pseudonym
 
     words = typed()
-    if name in words:
+    if name in words or str(PurePath(name).with_suffix("")) in words:
         return name
     for word in sorted(words, key=len, reverse=True):
         base = word.rstrip("/" + os.sep) if os.path.isdir(word) else os.path.dirname(re.split(r"[*?\[]", word)[0])

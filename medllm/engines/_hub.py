@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medllm.engines.adapters import adapter_folder, fingerprint
+from medllm.engines.adapters import WEIGHTS, adapter_folder, fingerprint
 from medllm.errors import EngineError, MedllmError, ModelError
 from medllm.weights.cache import checksum
 
@@ -82,10 +82,14 @@ def load(model: str, *, device: str | None, dtype: str, revision: str | None = N
 
 def _with_adapter(network: Any, adapter: str | Path) -> Any:
     """The network with a LoRA adapter merged into its weights."""
-    from peft import PeftModel
+    from peft import PeftConfig, get_peft_model, set_peft_model_state_dict
+    from safetensors.torch import load_file
 
     generation = network.generation_config
-    merged = PeftModel.from_pretrained(network, str(adapter_folder(adapter))).merge_and_unload()
+    folder = adapter_folder(adapter)
+    adapted = get_peft_model(network, PeftConfig.from_pretrained(str(folder)))
+    set_peft_model_state_dict(adapted, load_file(folder / WEIGHTS))  # never the pickle that may lie beside it
+    merged = adapted.merge_and_unload()
     merged.generation_config = generation
     return merged
 

@@ -5,15 +5,16 @@ gave it, or the tagger's where they differ, and with the tagger's edges. Every m
 empty where the reader found this very mention, else ``edges=12-20`` or ``label=drug`` (it found that instead), ``nothing``, or
 ``not asked`` where the language model was not asked about the place.
 
-With a calibrator a mention stays if it is more likely right than its threshold asks. Without one the tagger's mentions stay, and of
-the language model's those of labels that the tagger does not know. What does not stay is not lost: it is ``rejected``.
+With a calibrator a mention stays if it is more likely right than its threshold asks; a modifier that no reader disputes stays too.
+Without one the tagger's mentions stay, and of the language model's those of labels that the tagger does not know. What does not stay is
+not lost: it is ``rejected``.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medllm.document import Entity, Relation, Span, Vote
+from medllm.document import Entity, Modifier, Relation, Span, Vote
 from medllm.ensemble.calibration import Calibrator
 from medllm.evaluation.matching import MentionKey, align, mention_key
 
@@ -79,7 +80,7 @@ def _settled(
     for entity, sources in sorted(joined, key=lambda each: each[0].sort_key()):
         if calibrator is not None:
             entity = calibrator.judge(entity)
-            stay = entity.confidence is None or entity.confidence >= calibrator.keep
+            stay = entity.confidence is None or entity.confidence >= calibrator.keep or _undisputed_modifier(entity)
         else:
             stay = entity.label not in taught or any(v.reader == "tagger" and v.about != NOTHING for v in entity.votes)
         if not stay:
@@ -89,6 +90,11 @@ def _settled(
         stays.append(entity)
         kept |= {mention_key(source): entity for source in sources}
     return Reconciled(tuple(stays), _relations(links, kept), numbered(rejected, "X"))
+
+
+def _undisputed_modifier(entity: Entity) -> bool:
+    """True for a modifier that no reader fails to find: a threshold that is made for mentions would lose too many doses."""
+    return isinstance(entity, Modifier) and all(vote.about != NOTHING for vote in entity.votes)
 
 
 def numbered(entities: Iterable[Entity], letter: str) -> tuple[Entity, ...]:

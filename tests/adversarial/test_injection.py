@@ -5,6 +5,7 @@ obeys each note; the embedded model answers for itself.
 """
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def test_what_a_note_says_cannot_leave_its_place_in_the_prompt(name: str) -> Non
     with Extractor(schema_of(name), engine=Scripted(Reader(schema_of(name)), strict=False)) as extractor:  # type: ignore[arg-type]
         note = Note(id=name, text=NOTES[name])
         questions: Questions = extractor.prompted.questions_for(note)
-        for chunk in extractor.split(note):
+        for chunk in extractor.prompted.split(note):
             asked = questions.entities(chunk)
             other = questions.entities(extractor.split(Note(id="other", text="Well."))[0])
             assert asked.messages[:-1] == other.messages[:-1]
@@ -65,7 +66,7 @@ def test_what_a_note_says_cannot_leave_its_place_in_the_prompt(name: str) -> Non
 def test_an_answer_to_the_note_s_instructions_is_none_that_the_grammar_admits(name: str) -> None:
     with Extractor(schema_of(name), engine=Scripted(Reader(schema_of(name)))) as extractor:  # type: ignore[arg-type]
         note = Note(id=name, text=NOTES[name])
-        for chunk in extractor.split(note):
+        for chunk in extractor.prompted.split(note):
             grammar = extractor.prompted.questions_for(note).entities(chunk).constraint.grammar
             assert [answer for answer in NEVER if grammar.accepts(answer)] == []
 
@@ -88,8 +89,10 @@ def test_whatever_is_answered_nothing_ungrounded_comes_out(name: str, constraine
 
 
 @pytest.fixture(scope="module")
-def engine(model_path: Path) -> EmbeddedEngine:
-    return EmbeddedEngine(model_path, context_tokens=4096)
+def engine(model_path: Path) -> Iterator[EmbeddedEngine]:
+    engine = EmbeddedEngine(model_path, context_tokens=4096)
+    yield engine
+    asyncio.run(engine.aclose())
 
 
 @pytest.mark.model

@@ -40,7 +40,7 @@ def deidentifier(mode: str, salt: bytes = b"secret") -> Deidentifier:
 
 
 def read(engine: Scripted, mode: str, text: str = TEXT) -> Reading:
-    extractor = Extractor(schema, engine=engine, deid=deidentifier(mode))
+    extractor = Extractor(schema, engine=engine, deid=deidentifier(mode), boundary="off")
     try:
         return asyncio.run(extractor.read(Note(id="n", text=text)))
     finally:
@@ -82,7 +82,9 @@ def test_no_file_of_a_run_and_no_log_has_a_surrogate_and_the_ledger_no_name(tmp_
     caplog.set_level(logging.DEBUG)
     deid = deidentifier("surrogate")
     surrogate = deid.replace(Note(id="n", text=TEXT)).note.text.split()[1]
-    with Extractor(schema, engine=Scripted(Reader(schema, {"fever": "problem", surrogate: "problem"})), deid=deid) as extractor:
+    with Extractor(
+        schema, engine=Scripted(Reader(schema, {"fever": "problem", surrogate: "problem"})), deid=deid, boundary="off"
+    ) as extractor:
         settings = configuration(extractor)
         directory = RunDirectory(tmp_path, schema, settings)
         asyncio.run(run(extractor, [Note(id="n", text=TEXT)], directory))

@@ -1,6 +1,7 @@
 """Predictions come without the texts of the notes: they are scored all the same, and in the folders that the challenge hands out."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,8 @@ def test_i2b2_without_texts(data: Path) -> None:
     gold = f"i2b2-2010:{data}/data/reference_standard_for_test_data"
     found, told = run("--gold", gold, "--pred", f"i2b2-2010:{data}/mine", "--texts", data / "data" / "test_data")
     assert (found["gold"], found["pred"], found["micro"]) == (4, 4, {"precision": 0.75, "recall": 0.75, "f1": 0.75})
-    assert f"{data}/mine/0001.con:5: bad-span" in told
-    assert f"{data}/mine/0001.rel:1: " in told  # its "his pain" is not predicted
+    assert re.search(r"note-[0-9a-f]{12}:5: bad-span", told)
+    assert re.search(r"note-[0-9a-f]{12}:1: ", told)  # its "his pain" is not predicted
     with pytest.raises(InputError, match=r"0001\.ast: 0 texts 0001\.txt below") as error:
         run("--gold", gold, "--pred", f"i2b2-2010:{data}/mine", "--texts", data / "mine")
     assert "--texts DIR" in error.value.hint

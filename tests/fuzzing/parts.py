@@ -23,7 +23,7 @@ from medllm.grammar.layout import Attribute, Found, Label, Layout, Part, Slot, g
 from medllm.grounding import ground
 from medllm.pipeline import CHUNK_TOKENS, Extractor
 from medllm.prompting.questions import Questions
-from medllm.prompting.render import Prompts
+from medllm.prompting.render import Prompts, without_turn_marks
 from medllm.rules.voice import assert_by_rules
 from medllm.schema import Schema
 from medllm.schemas.clinical import Problem
@@ -219,7 +219,7 @@ def grammar(rng: random.Random, layout_name: str, text: str | None = None) -> No
     if message := llguidance.LLMatcher.validate_grammar(llguidance.LLMatcher.grammar_from_lark(constraint.lark)):
         raise AssertionError(f"llguidance refuses a grammar: {message[:60]}")
     question = _questions(layout_name).entities(chunk)
-    if not all(line.view in question.messages[-1].content for line in chunk.lines):
+    if not all(without_turn_marks(line.view) in question.messages[-1].content for line in chunk.lines):
         raise OffsetError("a prompt that does not show a line as it is")
     found = _some(rng, slots)
     written = layout.write(slots, found)
