@@ -55,7 +55,7 @@ def test_what_a_note_says_cannot_leave_its_place_in_the_prompt(name: str) -> Non
         questions: Questions = extractor.prompted.questions_for(note)
         for chunk in extractor.prompted.split(note):
             asked = questions.entities(chunk)
-            other = questions.entities(extractor.split(Note(id="other", text="Well."))[0])
+            other = questions.entities(extractor.prompted.split(Note(id="other", text="Well."))[0])
             assert asked.messages[:-1] == other.messages[:-1]
             numbered = [without_turn_marks(f"{n}: {line.view}") for n, line in enumerate(chunk.lines, 1)]
             assert asked.messages[-1].content.splitlines()[-len(numbered) :] == numbered
