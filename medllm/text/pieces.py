@@ -43,14 +43,16 @@ def split_pieces(text: str, start: int, end: int) -> tuple[Piece, ...]:
     ['BP', '120', '/', '80', ',', '头', '痛', 'x', '3', 'd']
     """
     pieces: list[Piece] = []
+    last = -1
     for match in _PIECE.finditer(text, start, end):
         first, after = match.span()
-        gap = bool(pieces) and first > pieces[-1].end and not _broken(text, pieces[-1].end, first)
-        if match["run"] is None:
+        gap = -1 < last < first and not _broken(text, last, first)
+        if match.lastgroup != "run":
             pieces.append(Piece(match[0], first, after, gap))
         else:
             pieces.append(Piece(text[first], first, first + 1, gap))
             pieces += [Piece(text[at], at, at + 1, False) for at in range(first + 1, after)]
+        last = after
     return tuple(pieces)
 
 
