@@ -82,6 +82,11 @@ def test_the_parts_of_a_mention_are_in_order_and_apart(offsets: tuple[int, ...])
         Problem.at(TEXT, *offsets)
 
 
+def test_an_offset_without_its_partner_is_an_error() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        Entity.at(TEXT, 0, 2, 5)
+
+
 def test_an_attribute_is_one_of_its_closed_set() -> None:
     with pytest.raises(ValidationError):
         Problem.at(TEXT, 20, 24, assertion="perhaps")

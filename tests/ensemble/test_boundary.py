@@ -53,6 +53,12 @@ def test_a_label_that_was_not_learnt_stays(wide: BoundaryPolicy) -> None:
     assert wide.adjust(text, place(text, "pain"), "test") == place(text, "pain")
 
 
+def test_a_word_that_only_touches_the_mention_is_not_of_it() -> None:
+    """Offsets are half-open: "(" ends where the mention begins, and ")" begins where it ends."""
+    at_once = BoundaryPolicy({"Ll": 9.0, "Rl": 9.0}, 0.0, frozenset({"problem"}))
+    assert at_once.adjust("(pain)", Span(start=1, end=5), "problem") == Span(start=1, end=5)
+
+
 def test_it_stays_in_its_line(wide: BoundaryPolicy) -> None:
     text = "Anna has the severe chest pain today."
     within = Span(start=text.index("chest"), end=len(text))

@@ -64,3 +64,9 @@ def test_words_digits_marks_and_unspaced_characters_are_pieces_of_their_own():
     assert split("cafe\u0301s na\u00efve") == ["cafe\u0301s", "na\u00efve"]
     assert split("👍🏽 👩\u200d⚕\ufe0f") == ["👍", "🏽", "👩", "⚕\ufe0f"]
     assert split("صداع شديد ١٢٠") == ["صداع", "شديد", "١٢٠"]
+
+
+def test_every_character_of_a_chinese_run_is_a_piece_with_its_own_offsets():
+    text = "患者头痛 3 天"
+    assert [(p.text, p.start, p.end) for p in split_pieces(text, 0, 4)] == [(c, n, n + 1) for n, c in enumerate("患者头痛")]
+    assert [(p.text, p.gap) for p in split_pieces(text, 2, len(text))] == [("头", False), ("痛", False), ("3", True), ("天", True)]
