@@ -6,7 +6,7 @@
 
 ``start`` and ``end`` are half-open code points around the whole mention; ``spans`` has each part, ``3 8;12 15``; ``codes`` are
 joined by ``;``. An attribute that has the name of another column is called ``attribute_NAME``. ``table_reading`` is the way back. Not
-held: votes, the ledger; by CSV also empty attributes, by Parquet lone surrogates.
+held: votes, the ledger, lone surrogates (U+FFFD); by CSV also empty attributes.
 """
 
 import csv
@@ -103,7 +103,7 @@ class CsvWriter(TableWriter):
 
 
 class ParquetWriter(TableWriter):
-    """Writes ``notes.parquet``, ``mentions.parquet`` and ``relations.parquet`` in a folder. A lone surrogate becomes U+FFFD."""
+    """Writes ``notes.parquet``, ``mentions.parquet`` and ``relations.parquet`` in a folder."""
 
     ending = ".parquet"
 
@@ -117,7 +117,7 @@ class ParquetWriter(TableWriter):
         schema = pa.schema(kinds.items())
         with open_private(path, "wb") as file, pq.ParquetWriter(file, schema) as table:
             for batch in _batches(rows):
-                table.write_batch(pa.RecordBatch.from_pylist([{k: _held(v) for k, v in row.items()} for row in batch], schema=schema))
+                table.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
 
 
 def _mention(note_id: str, name: str, entity: Entity) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def _attribute_column(name: str) -> str:
 
 
 def _append(file: TextIO, row: Mapping[str, Any]) -> None:
-    file.write(json.dumps(row) + "\n")
+    file.write(json.dumps({name: utf8(cell) if isinstance(cell, str) else cell for name, cell in row.items()}) + "\n")
 
 
 def _batches(rows: Iterator[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
@@ -145,10 +145,6 @@ def _batches(rows: Iterator[Mapping[str, Any]]) -> Iterator[list[Mapping[str, An
             batch = []
     if batch:
         yield batch
-
-
-def _held(value: Any) -> Any:
-    return utf8(value) if isinstance(value, str) else value
 
 
 def _pyarrow() -> tuple[Any, Any]:

@@ -93,7 +93,7 @@ def test_no_library_logs_what_stands_in_a_file(tmp_path, caplog) -> None:
     assert "Qwyzzk" not in caplog.text
 
 
-@pytest.mark.parametrize("name", ["omop", "neo4j", "mimic"])
+@pytest.mark.parametrize("name", ["csv", "omop", "neo4j", "mimic"])
 def test_a_lone_surrogate_does_not_make_a_table_that_cannot_be_read(name: str, tmp_path) -> None:
     text = "No \ud800 fever."
     kind = any_entity("problem")
@@ -103,6 +103,13 @@ def test_a_lone_surrogate_does_not_make_a_table_that_cannot_be_read(name: str, t
     writer.close()
     (back,) = registry.reader(name)(tmp_path / "out", None)
     assert back.extraction.note.text == "No \ufffd fever."
+
+
+def test_a_page_that_the_parser_refuses_is_told_and_not_quoted(tmp_path) -> None:
+    (tmp_path / "n.html").write_text("<p>No fever.</p><![\u0367Qwyzzk[ and more", encoding="utf-8")
+    (told,) = read_inputs([str(tmp_path / "n.html")])
+    assert isinstance(told, Unreadable)
+    assert (told.reason, "Qwyzzk" in told.detail) == ("unreadable", False)
 
 
 def test_an_attachment_in_characters_beyond_ascii_is_told(tmp_path) -> None:

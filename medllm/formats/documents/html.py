@@ -34,8 +34,11 @@ def read(data: bytes, encoding: str) -> Document:
         used = named
     text, used = decode(data, used)
     page = _Page()
-    page.feed(text)
-    page.close()
+    try:
+        page.feed(text)
+        page.close()
+    except AssertionError:  # html.parser's way to refuse a declaration; its message quotes the page
+        raise Refusal("unreadable", "a declaration (<!...) that is not HTML") from None
     return Document(page.text(), {} if used.lower() == encoding.lower() else {"encoding": used})
 
 
