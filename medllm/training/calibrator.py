@@ -8,10 +8,9 @@ from pathlib import Path
 
 from medllm.document import Entity, Extraction
 from medllm.ensemble.calibration import READERS, Calibrator, features
-from medllm.errors import InputError, UsageError
+from medllm.errors import InputError
 from medllm.evaluation.matching import align
-from medllm.formats import labelmap as maps
-from medllm.formats.registry import reader
+from medllm.formats.annotated import read_annotated
 from medllm.runs.directory import read_run
 from medllm.schema import Schema
 from medllm.training.boundary import learn_boundaries
@@ -140,10 +139,14 @@ def train_ensemble(
     Returns the calibrator's scores, None without runs. Raises UsageError, FormatError or InputError.
     """
     pack = Schema.load(schema)
-    location, _, map_file = data.partition("@")
-    corpus = _gold(location, pack, Path(map_file) if map_file else None)
+    corpus, _ = read_annotated(data, pack)
     wanted = frozenset(labels or (c.label for c in pack.main_entities))
-    about = {"schema": pack.name, "language": pack.language, "data": Path(location.partition(":")[2]).name, "notes": str(len(corpus))}
+    about = {
+        "schema": pack.name,
+        "language": pack.language,
+        "data": Path(data.partition("@")[0].partition(":")[2]).name,
+        "notes": str(len(corpus)),
+    }
     folder.mkdir(parents=True, exist_ok=True)
     if boundary:
         notes = [(x.note.text, [(e.spans[0], e.label) for e in x.entities if e.label in wanted and len(e.spans) == 1]) for x in corpus]
@@ -170,15 +173,6 @@ def _lane_scores(crossed: Sequence[Judged], seed: int) -> Iterable[tuple[float, 
             inside += [j.right for j in part if at is not None and j.probability >= at]
         if inside:
             yield promise, round(sum(inside) / len(inside), 4), round(len(inside) / all_of, 4)
-
-
-def _gold(location: str, schema: Schema, labelmap: Path | None) -> list[Extraction]:
-    name, colon, path = location.partition(":")
-    if not colon or not path:
-        raise UsageError(f"{location!r} is no FORMAT:PATH", hint="such as brat:corpus/train")
-    chosen = maps.load(labelmap) if labelmap else None
-    parsed = reader(name)(Path(path), None if chosen else schema)
-    return [maps.apply(each.extraction, chosen, schema) if chosen else each.extraction for each in parsed]
 
 
 def _keep(crossed: Sequence[Judged]) -> float:
