@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from medllm.background import BackgroundLoop, cancel, together
 from medllm.deid.deidentifier import OFF, Deidentifier
 from medllm.deid.replaced import ReplacedNote
-from medllm.document import Extraction, Note
+from medllm.document import Extraction, Note, Span
 from medllm.engines import EngineOptions, create_engine, create_later
 from medllm.engines.base import Engine
 from medllm.engines.none import NoEngine
 from medllm.ensemble.boundary import BoundaryPolicy
 from medllm.ensemble.calibration import Calibrator
+from medllm.ensemble.gate import choose, tagger_score
 from medllm.ensemble.reconcile import judged, numbered, reconcile
 from medllm.ensemble.shipped import find_calibrator, find_policy
 from medllm.errors import UsageError
@@ -32,6 +33,7 @@ from medllm.taggers.reader import TAGGER, TaggerReader
 from medllm.taggers.relations import RelationClassifier
 from medllm.taggers.sources import model_folder
 from medllm.taggers.tagger import Tagger
+from medllm.text.chunks import Chunk
 from medllm.text.language import language_of
 
 if TYPE_CHECKING:
@@ -61,8 +63,9 @@ class Extractor:
     ``Deidentifier``); extractions are of the original note all the same. ``boundary`` moves the edges of the language model's mentions to
     those of a corpus: ``auto`` (the shipped policy, where it knows the schema and the language), ``off``, or a file. ``calibrator`` is
     what ``medllm train calibrator`` wrote, ``auto`` (the shipped one of the shipped tagger) or ``off``: mentions get a probability, and
-    those below its threshold are ``rejected``; ``min_precision`` asks it for lanes. ``linker`` gives mentions codes. Made once, used for
-    many notes; ``close`` it, or use it as a context manager.
+    those below its threshold are ``rejected``; ``min_precision`` asks it for lanes.
+    ``budget``: with both readers, so many tokens of a note's text the language model may read, where the tagger is least sure.
+    ``linker`` gives mentions codes. Made once, used for many notes; ``close`` it, or use it as a context manager.
 
     Raises SchemaError, ModelError or EngineError if it cannot be set up. What cannot be read later is in the ledger instead, but for a
     server that has gone away: ServerLostError then stops the reading.
@@ -91,6 +94,7 @@ class Extractor:
         boundary: str | Path | BoundaryPolicy = AUTO,
         calibrator: str | Path | Calibrator = AUTO,
         min_precision: float | None = None,
+        budget: int | None = None,
         examples: str | Sequence[str] | AnnotatedExamples | None = None,
         examples_tokens: int = EXAMPLES_TOKENS,
     ) -> None:
@@ -145,6 +149,9 @@ class Extractor:
             examples=None if examples is None else AnnotatedExamples.load(examples, pack, self.schema),
             examples_tokens=examples_tokens,
         )
+        if budget is not None and (readers != BOTH or deid != OFF):
+            raise UsageError("a budget is for the language model beside the tagger", hint="give --readers both, and no --deid")
+        self.budget = budget
         fingerprint = None if self.tagger is None else self.tagger.tagger.fingerprint
         self.calibrator = find_calibrator(calibrator, self.schema, min_precision, tagger=fingerprint)
         self.deid = None if deid == OFF else Deidentifier(deid) if isinstance(deid, str) else deid
@@ -176,9 +183,10 @@ class Extractor:
         if self.tagger is not None and (self.readers == TAGGER or (self.readers == AUTO and self.tagger.reads(language_of(note.text)))):
             return _judged(await self._read_tagged(note, self.tagger), self._calibrator_of(TAGGER))
         if self.readers == BOTH and self.tagger is not None and self.tagger.reads(language_of(note.text)):
+            if self.budget is not None:
+                return await self._read_cascade(note, self.tagger, turns, self.budget)
             tagged, prompted = await together([self._read_tagged(note, self.tagger), self._read_with_model(note, turns)])
-            tagged = _judged(tagged, self._calibrator_of(TAGGER))
-            return _reconciled(tagged, prompted, self.tagger.labels.values(), self._calibrator_of(TAGGER, LLM))
+            return self._reconciled(tagged, prompted)
         return _judged(await self._read_with_model(note, turns), self._calibrator_of(LLM))
 
     async def _read_with_model(self, note: Note, turns: asyncio.Semaphore) -> Reading:
@@ -186,6 +194,37 @@ class Extractor:
             replaced = await asyncio.to_thread(self.deid.replace, note)
             return _of_original(replaced, await self.prompted.read(replaced.note, turns))
         return await self.prompted.read(note, turns)
+
+    async def _read_cascade(self, note: Note, tagger: TaggerReader | PointerReader, turns: asyncio.Semaphore, budget: int) -> Reading:
+        """The tagger reads everything, the language model the parts of which the tagger is least sure, within the budget."""
+        tagged = await self._read_tagged(note, tagger)
+        left: list[Span] = []
+
+        def worth_it(chunks: Sequence[Chunk]) -> list[int]:
+            asked = [number for number, chunk in enumerate(chunks) if chunk.lines]
+            parts = [Span(start=chunks[number].start, end=chunks[number].end) for number in asked]
+            costs = [sum(self.engine.count_tokens(line.view) for line in chunks[number].lines) for number in asked]
+            chosen = {asked[n] for n in choose(parts, costs, tagged.extraction.entities, budget, tagger_score)}
+            left.extend(part for number, part in zip(asked, parts, strict=True) if number not in chosen)
+            return [number for number, chunk in enumerate(chunks) if number in chosen or not chunk.lines]
+
+        return self._reconciled(tagged, await self.prompted.read(note, turns, worth_it), left)
+
+    def _reconciled(self, tagged: Reading, prompted: Reading, not_asked: Sequence[Span] = ()) -> Reading:
+        """Two readings of one note as one."""
+        tagged = _judged(tagged, self._calibrator_of(TAGGER))
+        first, second = tagged.extraction, prompted.extraction
+        known = () if self.tagger is None else self.tagger.labels.values()
+        found = (first.entities, first.relations), (second.entities, second.relations)
+        answer = reconcile(*found, known=known, calibrator=self._calibrator_of(TAGGER, LLM), not_asked=not_asked)
+        extraction = Extraction(
+            note=first.note,
+            entities=answer.entities,
+            relations=answer.relations,
+            ledger=(*first.ledger, *second.ledger),
+            rejected=numbered((*answer.rejected, *first.rejected), "X"),
+        )
+        return Reading(extraction, prompted.requests, tagged.read | prompted.read, prompted.left)
 
     def _calibrator_of(self, *readers: str) -> Calibrator | None:
         """The calibrator, if it was fitted on votes of these readers."""
@@ -267,25 +306,6 @@ def _of_original(replaced: ReplacedNote, reading: Reading) -> Reading:
     moved = Reading(extraction, requests)
     read = {reader: len(replaced.original.text) - moved.unread(reader) - missing[reader] for reader in reading.read}
     return replace(moved, read=read)
-
-
-def _reconciled(tagged: Reading, prompted: Reading, known: Iterable[str], calibrator: Calibrator | None) -> Reading:
-    """Two readings of one note as one."""
-    first, second = tagged.extraction, prompted.extraction
-    answer = reconcile(
-        (first.entities, first.relations),
-        (second.entities, second.relations),
-        known=known,
-        calibrator=calibrator,
-    )
-    extraction = Extraction(
-        note=first.note,
-        entities=answer.entities,
-        relations=answer.relations,
-        ledger=(*first.ledger, *second.ledger),
-        rejected=numbered((*answer.rejected, *first.rejected), "X"),
-    )
-    return Reading(extraction, prompted.requests, tagged.read | prompted.read)
 
 
 def _judged(reading: Reading, calibrator: Calibrator | None) -> Reading:

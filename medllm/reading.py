@@ -24,17 +24,19 @@ class RequestUsage:
 
 @dataclass(frozen=True)
 class Reading:
-    """Everything that reading a note gave. ``read`` counts the characters each reader read; the rest is in the ledger."""
+    """Everything that reading a note gave. ``read`` counts the characters each reader read, ``left`` those that a budget left to the other
+    reader; the rest is in the ledger."""
 
     extraction: Extraction
     requests: tuple[RequestUsage, ...] = ()
     read: dict[str, int] = field(default_factory=dict)
+    left: dict[str, int] = field(default_factory=dict)
 
     @property
     def accounted_for(self) -> bool:
-        """True if, for each reader, the characters read and those in the ledger add up to the note."""
+        """True if, for each reader, the characters read, those left to the other and those in the ledger add up to the note."""
         total = len(self.extraction.note.text)
-        return all(read + self.unread(reader) == total for reader, read in self.read.items())
+        return all(read + self.left.get(reader, 0) + self.unread(reader) == total for reader, read in self.read.items())
 
     def unread(self, reader: str) -> int:
         """How many characters of the note the ledger says that a reader did not read."""

@@ -23,9 +23,10 @@ from typing import Any
 
 from machine import cpu_model
 
-from medllm.document import Entity, Extraction
+from medllm.document import Entity, Extraction, Span
 from medllm.ensemble import boundary
 from medllm.ensemble.boundary import BoundaryPolicy, move_edges
+from medllm.ensemble.gate import choose, tagger_score
 from medllm.ensemble.reconcile import reconcile
 from medllm.ensemble.shipped import find_policy
 from medllm.evaluation.score import compare, score
@@ -38,6 +39,7 @@ LABELS = ("problem", "test", "treatment", "drug")
 MAP = Path(__file__).parents[1] / "labelmaps" / "kiwi-mtsamples-to-clinical.toml"
 PREFERENCES = (0.0, 0.5, 1.0, 2.0, 3.0)
 PROMISE = 0.95
+SHARES = (0.1, 0.3, 0.5)
 Notes = dict[str, Extraction]
 
 
@@ -104,6 +106,7 @@ def main() -> None:
         "both_uncalibrated": scored({i: joined[i] for i in ids}, tagged),
         "both": scored(both, tagged),
         "both_against_tagger_calibrated": scored(both, alone),
+        "cascade": cascade(tagged, nested, gold, parts_of(options.llm), scored),
         "calibration": {"tagger": alone_lane, "both": both_lane},
         "votes": votes(joined, gold),
         "machine": f"{cpu_model()}, {os.cpu_count()} cores",
@@ -114,6 +117,36 @@ def main() -> None:
     if options.output:
         options.output.write_text(text, encoding="utf-8")
     print(text)
+
+
+def parts_of(run: Path) -> dict[str, list[tuple[Span, int]]]:
+    """By note, the parts that the language model was asked about, each with its tokens (prompt and answer)."""
+    parts: dict[str, list[tuple[Span, int]]] = {}
+    for line in (run / "usage.jsonl").read_text(encoding="utf-8").splitlines():
+        used = json.loads(line)
+        part = Span(start=used["start"], end=used["end"])
+        parts.setdefault(used["note_id"], []).append((part, used["prompt_tokens"] + used["completion_tokens"]))
+    return parts
+
+
+def cascade(
+    tagged: Notes, prompted: Notes, gold: Notes, parts: dict[str, list[tuple[Span, int]]], scored: Callable[[Notes, Notes], dict[str, Any]]
+) -> dict[str, Any]:
+    """Both readers, where the language model is heard on the parts alone that the gate chooses for a share of its tokens."""
+    found = {}
+    for share in SHARES:
+        joined, spent = {}, 0
+        for i, tags in tagged.items():
+            spans, costs = [part for part, _ in parts[i]], [cost for _, cost in parts[i]]
+            asked = set(choose(spans, costs, tags.entities, share * sum(costs), tagger_score))
+            spent += sum(costs[n] for n in asked)
+            heard = [e for e in prompted[i].entities if any(spans[n].start <= e.span.start < spans[n].end for n in asked)]
+            left = [span for n, span in enumerate(spans) if n not in asked]
+            answer = reconcile((tags.entities, ()), (heard, ()), known=LABELS, not_asked=left)
+            joined[i] = tags.model_copy(update={"entities": answer.entities, "rejected": answer.rejected})
+        tokens = spent / sum(cost for i in tagged for _, cost in parts[i])
+        found[str(share)] = {"tokens": round(tokens, 3)} | scored(calibrated(joined, gold)[0], tagged)
+    return found
 
 
 def main_of(extractions: Any) -> Notes:

@@ -157,6 +157,15 @@ def extract(
         float | None,
         typer.Option(min=0.5, max=0.999, help="Mark mentions as accepted, at this precision, or for review.", rich_help_panel=_READING),
     ] = None,
+    budget: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="TOKENS",
+            help="With --readers both: so many tokens of a note's text the model may read, where the tagger is least sure; all otherwise.",
+            rich_help_panel=_READING,
+        ),
+    ] = None,
     layout: Annotated[str, typer.Option(help="lines (line-pinned) or copy (copy-with-tags).", rich_help_panel=_READING)] = "lines",
     assertion: Annotated[str, typer.Option(help="Whose assertions are taken: rules or llm.", rich_help_panel=_READING)] = "rules",
     chunk_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a note that one prompt asks about.", rich_help_panel=_READING)] = 64,
@@ -254,6 +263,7 @@ def extract(
             boundary=boundary,
             calibrator=calibrator,
             min_precision=min_precision,
+            budget=budget,
             examples=examples or None,
             examples_tokens=examples_tokens,
         )

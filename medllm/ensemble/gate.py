@@ -11,15 +11,15 @@ def worth(part: Span, mentions: Iterable[Entity], probability: Callable[[Entity]
 
 
 def choose(
-    parts: Sequence[Span], costs: Sequence[float], mentions: Sequence[Entity], share: float, probability: Callable[[Entity], float]
+    parts: Sequence[Span], costs: Sequence[float], mentions: Sequence[Entity], budget: float, probability: Callable[[Entity], float]
 ) -> list[int]:
-    """The numbers of the parts to ask about: those worth most for their cost, for at most ``share`` of the cost of all.
+    """The numbers of the parts to ask about: those worth most for their cost, for at most ``budget`` in all.
 
-    Parts of which the tagger is sure (nothing to gain) are not asked about. The first part to go over the budget is left out, and
-    cheaper ones may follow it.
+    Parts of which the tagger is sure (nothing to gain) are not asked about. A part that goes over the budget is left out, and cheaper ones
+    may follow it.
     """
     gains = [worth(part, mentions, probability) for part in parts]
-    budget, chosen = share * sum(costs), []
+    chosen = []
     for number in sorted(range(len(parts)), key=lambda n: (-gains[n] / max(costs[n], 1), n)):
         if gains[number] > 0 and costs[number] <= budget:
             chosen.append(number)

@@ -1,7 +1,7 @@
 """The prompted reader: a note in chunks, each asked for its mentions, then for their modifiers and relations, and grounded."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -68,14 +68,22 @@ class PromptedReader:
         budget = min(self.examples_tokens, self.engine.context_tokens // MOST_EXAMPLES)
         return self.examples.of(note, questions, self.engine.count_tokens, budget)
 
-    async def read(self, note: Note, turns: asyncio.Semaphore) -> Reading:
-        """Read one note, several chunks at a time, each in its turn. What could not be read is in the ledger."""
+    async def read(
+        self, note: Note, turns: asyncio.Semaphore, choose: Callable[[Sequence[Chunk]], Collection[int]] | None = None
+    ) -> Reading:
+        """Read one note, several chunks at a time, each in its turn. What could not be read is in the ledger.
+
+        ``choose`` says which of the chunks to read, by their numbers; the others are left to the other reader.
+        """
+        left = 0
         try:
             chunks = self.split(note)
         except EngineError as error:
             found = _Found(ledger=[_entry(note, Chunk(0, len(note.text), ()), "engine-error", str(error))])
         else:
-            found = _Found.join(await together(self._read_chunk(note, chunk, turns) for chunk in chunks))
+            wanted = range(len(chunks)) if choose is None else choose(chunks)
+            left = sum(chunk.end - chunk.start for number, chunk in enumerate(chunks) if number not in wanted)
+            found = _Found.join(await together(self._read_chunk(note, chunks[number], turns) for number in sorted(wanted)))
         mentions = {_key(e): e for e in found.entities}  # a modifier of several mentions was found with each of them
         judged = assert_by_rules(note.text, mentions.values(), decide=self.assertion == RULES)
         mentions = dict(zip(mentions, judged, strict=True))
@@ -86,7 +94,7 @@ class PromptedReader:
             for n, key in enumerate(sorted(links), 1)
         )
         extraction = Extraction(note=note, entities=tuple(named.values()), relations=relations, ledger=tuple(found.ledger))
-        return Reading(extraction, tuple(found.requests), {LLM: found.read})
+        return Reading(extraction, tuple(found.requests), {LLM: found.read}, {LLM: left} if left else {})
 
     def split(self, note: Note) -> list[Chunk]:
         """The chunks of a note, counted with the model's tokenizer. Raises EngineError."""

@@ -1,7 +1,8 @@
 """The accounting of a run directory as a whole, from its files alone: every character of every note was read, or is in the ledger.
 
-A line of ``extractions.jsonl`` says how many characters each reader read (``read``) and how many requests that took (``requests``). With
-what ``ledger.jsonl`` says was not read, they must add up to the note's length, for each reader of each note.
+A line of ``extractions.jsonl`` says how many characters each reader read (``read``), how many a budget left to the other one (``left``),
+and how many requests that took (``requests``). With what ``ledger.jsonl`` says was not read, they must add up to the note's length, for
+each reader of each note.
 """
 
 from collections import Counter
@@ -64,12 +65,12 @@ def add_up(extractions: Iterable[_Line], ledger: Iterable[_Line], usage: Iterabl
     all_read: Counter[str] = Counter()
     all_unread: Counter[str] = Counter()
     for line in extractions:
-        name, total, read = key(line), len(line.get("text", "")), line.get("read") or {}
+        name, total, read, left = key(line), len(line.get("text", "")), line.get("read") or {}, line.get("left") or {}
         unread = {reader: spans[name, reader] + total * without_end[name, reader] for reader in read}
         notes += 1
         characters += total
         all_read.update(read)
         all_unread.update(unread)
         whole = entries[name] == len(line.get("ledger", ())) and asked.get(name) == line.get("requests")
-        unaccounted += not (read and whole and all(read[reader] + unread[reader] == total for reader in read))
+        unaccounted += not (read and whole and all(read[reader] + left.get(reader, 0) + unread[reader] == total for reader in read))
     return Accounts(notes, characters, entries.total(), unaccounted, dict(all_read), dict(all_unread))

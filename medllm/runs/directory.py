@@ -88,7 +88,15 @@ class RunDirectory:
         with self._writing():
             self._append(USAGE, (_usage(request) | {"sha256": sha256} for request in reading.requests))
             self._append(LEDGER, (_entry(entry) | {"sha256": sha256} for entry in reading.extraction.ledger))
-            self._files[EXTRACTIONS].write(jsonl.dump(reading.extraction, read=reading.read, requests=len(reading.requests)) + "\n")
+            self._files[EXTRACTIONS].write(
+                jsonl.dump(
+                    reading.extraction,
+                    read=reading.read,
+                    **({"left": reading.left} if reading.left else {}),
+                    requests=len(reading.requests),
+                )
+                + "\n"
+            )
             self._flush(EXTRACTIONS)
         self._changed |= self._done.get(note.id) != 0
         self._done.set(note.id, digest(sha256))

@@ -84,6 +84,7 @@ def configuration(extractor: Extractor) -> dict[str, Any]:
         "layout": extractor.prompted.questions.layout.name,
         "assertion": extractor.prompted.assertion,
         "relations": extractor.prompted.relations,
+        **({"budget": extractor.budget} if extractor.budget is not None else {}),
         "boundary": "off" if extractor.prompted.boundary is None else extractor.prompted.boundary.digest,
         "chunk_tokens": extractor.prompted.chunk_tokens,
         "context_tokens": extractor.engine.context_tokens,

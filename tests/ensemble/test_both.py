@@ -1,5 +1,6 @@
 """``--readers both``, end to end: the shipped tagger and a scripted language model over one note."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from medllm.ensemble.calibration import Calibrator
 from medllm.errors import ModelError, UsageError
 from medllm.formats import jsonl
 from medllm.pipeline import Extractor
-from medllm.runs.directory import read_run
+from medllm.runs.directory import RunDirectory, read_run
+from medllm.runs.run import configuration, run
 from medllm.schemas.clinical import schema
 from medllm.training.calibrator import train_ensemble
 from tests.scripted import Reader, Scripted
@@ -70,6 +72,31 @@ def test_the_shipped_calibrator_is_of_the_shipped_tagger() -> None:
     both = read("both", calibrator="auto")
     assert everything <= {(e.label, e.spans) for e in (*both.entities, *both.rejected)}
     assert [e.id for e in both.rejected] == [f"X{n}" for n in range(1, len(both.rejected) + 1)]
+
+
+@pytest.mark.parametrize("budget", [0, 12, 10_000])
+def test_a_budget_sends_the_model_where_the_tagger_is_least_sure(budget: int, tmp_path: Path) -> None:
+    text = TEXT * 3
+    engine = Scripted(Reader(schema, LEXICON, {}))
+    options = {"relations": False, "boundary": "off", "calibrator": "off", "chunk_tokens": 12, "budget": budget}
+    with Extractor(schema, engine=engine, readers="both", **options) as extractor:  # type: ignore[arg-type]
+        reading = asyncio.run(extractor.read(Note(id="n", text=text)))
+        directory = RunDirectory(tmp_path / "out", schema, configuration(extractor))
+        result = asyncio.run(run(extractor, [Note(id="n", text=text)], directory))
+        directory.close()
+    assert reading.accounted_for
+    assert result.exit_code == 0
+    assert reading.read["tagger"] == len(text)
+    assert reading.read["llm"] + reading.left.get("llm", 0) == len(text)
+    states = {v.about for e in reading.extraction.entities for v in e.votes if v.reader == "llm"}
+    assert ("not asked" in states) == (budget < 10_000)
+    assert (reading.read["llm"] == 0) == (budget == 0)
+    assert (len(reading.requests) == 0) == (budget == 0)
+
+
+def test_a_budget_is_for_two_readers() -> None:
+    with pytest.raises(UsageError, match="beside the tagger"):
+        read("tagger", budget=100)
 
 
 def test_what_cannot_be_promised_is_refused(tmp_path: Path) -> None:
