@@ -52,7 +52,10 @@ TARGETS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("medllm/ensemble/reconcile.py", "medllm/ensemble/boundary.py", "medllm/ensemble/calibration.py"),
         ("tests/ensemble/test_reconcile.py", "tests/ensemble/test_boundary.py"),
     ),
-    "rules": (("medllm/rules/voice.py", "medllm/rules/context.py"), ("tests/rules/test_english.py", "tests/rules/test_properties.py")),
+    "rules": (
+        ("medllm/rules/voice.py", "medllm/rules/context.py"),
+        ("tests/rules/test_english.py", "tests/rules/test_properties.py", "tests/rules/test_voice.py"),
+    ),
 }
 """By target: the modules that are mutated, and the tests that must notice."""
 TIMES = 5
