@@ -17,6 +17,7 @@ import platform
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,6 @@ from typing import Any
 from machine import cpu_model
 
 from medllm.document import Entity, Extraction, Span
-from medllm.ensemble import boundary
 from medllm.ensemble.boundary import BoundaryPolicy, move_edges
 from medllm.ensemble.gate import choose, tagger_score
 from medllm.ensemble.reconcile import reconcile
@@ -160,13 +160,10 @@ def main_of(extractions: Any) -> Notes:
 
 def with_policy(notes: Notes, policy: BoundaryPolicy, preference: float) -> Notes:
     """The notes with the edges of the policy; two mentions that become one are one."""
-    before, boundary.PREFERENCE = boundary.PREFERENCE, preference
-    try:
-        return {
-            i: x.model_copy(update={"entities": distinct(move_edges(x.note.text, e, policy) for e in x.entities)}) for i, x in notes.items()
-        }
-    finally:
-        boundary.PREFERENCE = before
+    preferring = replace(policy, preference=preference)
+    return {
+        i: x.model_copy(update={"entities": distinct(move_edges(x.note.text, e, preferring) for e in x.entities)}) for i, x in notes.items()
+    }
 
 
 def distinct(mentions: Any) -> tuple[Entity, ...]:

@@ -103,7 +103,7 @@ def train_tagger(
         base=base,
         schema=schema,
         labels=_listed(labels) or None,
-        held_out=float(held_out) if held_out.replace(".", "", 1).isdigit() else held_out,
+        held_out=_share_or_place(held_out),
         auxiliary=auxiliary or (),
         auxiliary_epochs=auxiliary_epochs,
         silver=silver or (),
@@ -189,7 +189,7 @@ def train_relations(
         base=base,
         schema=schema,
         relations=_listed(relations) or None,
-        held_out=float(held_out) if held_out.replace(".", "", 1).isdigit() else held_out,
+        held_out=_share_or_place(held_out),
         name=name,
         licence=licence,
         quantize=quantize,
@@ -310,7 +310,7 @@ def train_llm(
         data=data,
         base=base,
         schema=schema,
-        held_out=float(held_out) if held_out.replace(".", "", 1).isdigit() else held_out,
+        held_out=_share_or_place(held_out),
         name=name,
         licence=licence,
         plan=plan,
@@ -332,6 +332,11 @@ def train_llm(
     typer.echo(
         f"{out}: its README.md tells data, settings and losses; read notes with: medllm extract NOTES --model {base} --adapter {out}"
     )
+
+
+def _share_or_place(held_out: str) -> float | str:
+    """``0.1`` as a number, ``FORMAT:PATH`` as it is."""
+    return float(held_out) if held_out.replace(".", "", 1).isdigit() else held_out
 
 
 def _listed(names: str | None) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ class BoundaryPolicy:
     bias: float
     labels: frozenset[str]
     about: Mapping[str, str] = field(default_factory=dict)
+    preference: float = PREFERENCE
 
     def adjust(self, text: str, span: Span, label: str, within: Span | None = None) -> Span:
         """The mention's range as the corpus would have annotated it; ``span`` itself where the label is not known.
@@ -65,7 +66,7 @@ class BoundaryPolicy:
         best, best_score, walked = gaps[0], -math.inf, 0.0
         for gap in gaps:
             odds = self.bias + sum(self.weights.get(f, 0.0) for f in features(text, words, gap, side, label, abs(gap - origin)))
-            odds += PREFERENCE if gap == written else -PREFERENCE / 3
+            odds += self.preference if gap == written else -self.preference / 3
             score = walked - (0.0 if gap == limit else math.log1p(math.exp(-odds)))
             if score > best_score:
                 best, best_score = gap, score

@@ -1,13 +1,12 @@
 """The model card of an adapter: data, settings, losses, hash."""
 
-import datetime
 import hashlib
-import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medllm.training.card import write_card_file
 from medllm.training.llm.conversations import IGNORED, TokenSequence
 from medllm.training.versions import versions
 
@@ -35,46 +34,27 @@ def write_card(
     learnt = sum(label != IGNORED for s in sequences for label in s.labels)
     digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
     held_out = sum(len(c.held_out) for c in corpora)
-    lines = [
-        "---",
-        f"license: {licence}",
-        "library_name: peft",
-        "pipeline_tag: text-generation",
-        f"base_model: {base}",
-        "---",
-        "",
-        f"# {name}",
-        "",
-        f"A LoRA adapter for {base}, for `medllm extract --adapter`: it teaches the model to answer the prompts of the prompted reader.",
-        "It helps people who read clinical notes at scale; it is no medical device and decides nothing about a patient.",
-        "",
-        "## Data",
-        "",
-        "| Corpus | Notes | Mentions | Relations | Schema | Labels |",
-        "| :--- | ---: | ---: | ---: | :--- | :--- |",
-        *(_corpus_line(corpus) for corpus in corpora if corpus.notes),
-        "",
-        f"{len(sequences):,} conversations of {tokens:,} tokens, of which {learnt:,} are answers and were learnt.",
-        *(["", *remarks] if remarks else []),
-        "",
-        "## Scores",
-        "",
-        *_losses(history, held_out),
-        "",
-        "## How it was made",
-        "",
-        f"`{command}`",
-        "",
-        ", ".join(f"{key} {value}" for key, value in settings.items()),
-        "",
-        f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}, Python {platform.python_version()}, {platform.machine()}, "
-        + versions(("torch", "transformers", "peft")),
-        "",
-        f"SHA-256 of `{WEIGHTS}`: `{digest}`.",
-    ]
-    path = folder / "README.md"
-    path.write_text("\n".join(lines) + "\n", "utf-8")
-    return path
+    return write_card_file(
+        folder,
+        front={"license": licence, "library_name": "peft", "pipeline_tag": "text-generation", "base_model": base},
+        name=name,
+        about=[
+            f"A LoRA adapter for {base}, for `medllm extract --adapter`: it teaches the model to answer the prompts of the prompted reader."
+        ],
+        data=[
+            "| Corpus | Notes | Mentions | Relations | Schema | Labels |",
+            "| :--- | ---: | ---: | ---: | :--- | :--- |",
+            *(_corpus_line(corpus) for corpus in corpora if corpus.notes),
+            "",
+            f"{len(sequences):,} conversations of {tokens:,} tokens, of which {learnt:,} are answers and were learnt.",
+        ],
+        remarks=remarks,
+        scores=_losses(history, held_out),
+        command=command,
+        settings=settings,
+        versions=versions(("torch", "transformers", "peft")),
+        digests=f"SHA-256 of `{WEIGHTS}`: `{digest}`.",
+    )
 
 
 def _corpus_line(corpus: "TaughtCorpus") -> str:

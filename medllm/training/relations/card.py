@@ -1,13 +1,12 @@
 """The model card of a relation classifier: data, settings, scores with intervals, hashes."""
 
-import datetime
-import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from medllm.taggers.relations import RelationClassifier
+from medllm.training.card import write_card_file
 from medllm.training.relations.data import RelationCorpus
 from medllm.training.relations.fit import Fitted
 from medllm.training.relations.score import RelationScores
@@ -29,49 +28,31 @@ def write_card(
     """Write ``README.md`` beside the weights."""
     config, losses = fitted.config, fitted.losses
     joins = "concepts anywhere in a note" if config.concepts else f"mentions at most {config.reach} words and marks apart"
-    lines = [
-        "---",
-        f"license: {licence}",
-        "library_name: medllm",
-        "pipeline_tag: text-classification",
-        f"base_model: {base}",
-        "---",
-        "",
-        f"# {config.name}",
-        "",
-        "A relation classifier for `medllm extract --readers tagger --tagger-relations`: an encoder that sees each mention between markers",
-        f"of its label, and a small network over pairs. It joins {joins}, of {len(config.signatures)} pairs of labels.",
-        "It helps people who read clinical notes at scale; it is no medical device and decides nothing about a patient.",
-        "",
-        "## Data",
-        "",
-        "| Corpus | Notes | Mentions | Relations |",
-        "| :--- | ---: | ---: | :--- |",
-        *(_corpus_line(corpus, concepts=config.concepts) for corpus in corpora),
-        "",
-        f"Of {losses.relations:,} relations to learn from, {losses.no_candidate:,} join no candidate pair and {losses.second:,} share "
-        f"their pair with another one. There are {losses.candidates:,} candidates; "
-        + (f"{settings['negatives']} unrelated ones for each related one" if settings["negatives"] else "all unrelated ones")
-        + " are learnt in each epoch.",
-        *(["", *remarks] if remarks else []),
-        "",
-        "## Scores",
-        "",
-        *_score_lines(scores),
-        "",
-        "## How it was made",
-        "",
-        f"`{command}`",
-        "",
-        ", ".join(f"{key} {value}" for key, value in settings.items()),
-        "",
-        f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}, Python {platform.python_version()}, {platform.machine()}, {versions()}",
-        "",
-        f"SHA-256 of the classifier: `{RelationClassifier.load(folder).fingerprint}`.",
-    ]
-    path = folder / "README.md"
-    path.write_text("\n".join(lines) + "\n", "utf-8")
-    return path
+    return write_card_file(
+        folder,
+        front={"license": licence, "library_name": "medllm", "pipeline_tag": "text-classification", "base_model": base},
+        name=config.name,
+        about=[
+            "A relation classifier for `medllm extract --readers tagger --tagger-relations`: an encoder that sees each mention between",
+            f"markers of its label, and a small network over pairs. It joins {joins}, of {len(config.signatures)} pairs of labels.",
+        ],
+        data=[
+            "| Corpus | Notes | Mentions | Relations |",
+            "| :--- | ---: | ---: | :--- |",
+            *(_corpus_line(corpus, concepts=config.concepts) for corpus in corpora),
+            "",
+            f"Of {losses.relations:,} relations to learn from, {losses.no_candidate:,} join no candidate pair and {losses.second:,} share "
+            f"their pair with another one. There are {losses.candidates:,} candidates; "
+            + (f"{settings['negatives']} unrelated ones for each related one" if settings["negatives"] else "all unrelated ones")
+            + " are learnt in each epoch.",
+        ],
+        remarks=remarks,
+        scores=_score_lines(scores),
+        command=command,
+        settings=settings,
+        versions=versions(),
+        digests=f"SHA-256 of the classifier: `{RelationClassifier.load(folder).fingerprint}`.",
+    )
 
 
 def _corpus_line(corpus: RelationCorpus, *, concepts: bool) -> str:

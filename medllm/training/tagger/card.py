@@ -1,10 +1,7 @@
 """The model card of a tagger: data, settings, scores with intervals, hashes."""
 
-import datetime
-import platform
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +9,9 @@ from medllm.document import Extraction, Note, any_entity
 from medllm.evaluation.score import score
 from medllm.taggers.config import folder_digest
 from medllm.taggers.tagger import Tagger
+from medllm.training.card import write_card_file
 from medllm.training.tagger.data import Corpus, TrainingNote
+from medllm.training.versions import versions
 
 SAMPLES = 1000
 PACKAGES = ("torch", "transformers", "peft", "onnxruntime", "tokenizers")
@@ -52,47 +51,31 @@ def write_card(
     """Write ``README.md`` beside the weights."""
     graph = next(iter(sorted(folder.glob("*.onnx"))))
     counts = Counter(m.label for corpus in corpora for note in corpus.notes for m in note.mentions)
-    lines = [
-        "---",
-        f"license: {licence}",
-        "library_name: medllm",
-        "pipeline_tag: token-classification",
-        f"base_model: {base}",
-        "---",
-        "",
-        f"# {name}",
-        "",
-        "A tagger for `medllm extract --readers tagger`: an encoder with one tag layer for each group of labels that never overlap.",
-        "It helps people who read clinical notes at scale; it is no medical device and decides nothing about a patient.",
-        "",
-        "## Data",
-        "",
-        "| Corpus | Notes | Mentions | Labels |",
-        "| :--- | ---: | ---: | :--- |",
-        *(f"| {c.name} | {len(c.notes)} | {sum(len(n.mentions) for n in c.notes):,} | {', '.join(sorted(c.labels))} |" for c in corpora),
-        "",
-        f"Mentions to learn from: {', '.join(f'{label} {count:,}' for label, count in counts.most_common())}.",
-        *(["", *remarks] if remarks else []),
-        "",
-        "## Scores",
-        "",
-        *_score_lines(scores, held_out),
-        "",
-        "## How it was made",
-        "",
-        f"`{command}`",
-        "",
-        ", ".join(f"{key} {value}" for key, value in settings.items()),
-        "",
-        f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}, Python {platform.python_version()}, {platform.machine()}, "
-        + ", ".join(f"{package} {found}" for package in PACKAGES if (found := _version(package))),
-        "",
-        f"SHA-256 of `{graph.name}`: `{folder_sha(graph)}`; of the whole tagger: "
+    return write_card_file(
+        folder,
+        front={"license": licence, "library_name": "medllm", "pipeline_tag": "token-classification", "base_model": base},
+        name=name,
+        about=[
+            "A tagger for `medllm extract --readers tagger`: an encoder with one tag layer for each group of labels that never overlap."
+        ],
+        data=[
+            "| Corpus | Notes | Mentions | Labels |",
+            "| :--- | ---: | ---: | :--- |",
+            *(
+                f"| {c.name} | {len(c.notes)} | {sum(len(n.mentions) for n in c.notes):,} | {', '.join(sorted(c.labels))} |"
+                for c in corpora
+            ),
+            "",
+            f"Mentions to learn from: {', '.join(f'{label} {count:,}' for label, count in counts.most_common())}.",
+        ],
+        remarks=remarks,
+        scores=_score_lines(scores, held_out),
+        command=command,
+        settings=settings,
+        versions=versions(PACKAGES),
+        digests=f"SHA-256 of `{graph.name}`: `{folder_sha(graph)}`; of the whole tagger: "
         f"`{folder_digest(folder, ('tagger.json', 'tokenizer.json', graph.name))}`.",
-    ]
-    path = folder / "README.md"
-    path.write_text("\n".join(lines) + "\n", "utf-8")
-    return path
+    )
 
 
 def _score_lines(scores: Mapping[str, Any], notes: Sequence[TrainingNote]) -> list[str]:
@@ -120,10 +103,3 @@ def folder_sha(path: Path) -> str:
 
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
