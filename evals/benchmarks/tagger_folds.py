@@ -5,6 +5,9 @@
 Every fold is trained, scored and recorded alone in WORK (a broken one goes on from its checkpoint), so that folds can be made on
 different days; the figures of all are pooled, with intervals over notes. Training notes that share a line with a held-out note are
 left out of that fold. No setting was chosen on the folds unless the record says so.
+
+Each fold's scores of the held-out units are kept beside it. ``--with WORK`` averages them with those of another tagger of the same folds
+(a committee: the mean of the log-probabilities of the tags, decoded once), and trains nothing that is not there.
 """
 
 import argparse
@@ -19,10 +22,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from machine import cpu_model
 
 from medllm.evaluation.score import score
 from medllm.schema import Schema
+from medllm.taggers.config import TaggerConfig
+from medllm.taggers.decoding import decode
+from medllm.taggers.tagger import Tagger, log_softmax
 from medllm.training.tagger import TrainingOptions, fit, read_corpus
 from medllm.training.tagger.card import as_extraction
 from medllm.training.tagger.data import TrainingNote, folds, overlapping
@@ -46,6 +53,7 @@ def main() -> None:
     parser.add_argument("--fold", type=int, action="append", help="only these folds, from 0")
     parser.add_argument("--all-labels", action="store_true", help="learn all labels of the corpus; scored are the same")
     parser.add_argument("--remark", default="", help="what a reader of the record must know")
+    parser.add_argument("--with", dest="committee", type=Path, action="append", default=[], help="the WORK of another tagger")
     parser.add_argument("-o", "--output", type=Path)
     for field in dataclasses.fields(TrainingOptions):
         if field.type in ("int", "float", int, float):
@@ -65,6 +73,10 @@ def main() -> None:
             continue
         one_fold(training, held_out, options.base, options.work / f"fold-{number}", settings, chosen, record)
     done = [json.loads(p.read_text()) for n in range(len(parts)) if (p := options.work / f"fold-{n}.json").is_file()]
+    if options.committee:
+        works = [options.work, *options.committee]
+        numbers = [n for n in range(len(parts)) if all((work / f"fold-{n}.npz").is_file() for work in works)]
+        done = [together([work / f"fold-{n}" for work in works], parts[n][1], chosen) for n in numbers]
     summary = {
         "benchmark": "tagger_folds",
         "corpus": options.corpus,
@@ -76,7 +88,7 @@ def main() -> None:
         "machine": f"{cpu_model()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
         "versions": {name: metadata.version(name) for name in ("medllm", "torch", "transformers")},
-        "folds": [{k: v for k, v in fold.items() if k not in ("gold", "found")} for fold in done],
+        "folds": [{k: v for k, v in fold.items() if k not in ("gold", "found", "lengths")} for fold in done],
         "folds_done": f"{len(done)} of {len(parts)}",
         "scores": pooled(done, chosen.get("labels")),
     }
@@ -115,17 +127,51 @@ def one_fold(
     schema = Schema.load(chosen["schema"]) if "schema" in chosen else None
     fitted = fit(training, base, folder, settings, schema=schema, report=lambda row: print(json.dumps(row), file=sys.stderr, flush=True))
     tagger = fitted.tagger()
+    texts = [note.text for note in held_out]
     wanted = set(chosen.get("labels") or held_out[0].labels)
-    found = [
-        [[m.start, m.end, m.label, round(m.probability, 4)] for m in mentions if m.label in wanted]
-        for mentions in tagger.tag_many([note.text for note in held_out])
-    ]
-    gold = [[[m.start, m.end, m.label] for m in note.mentions if m.label in wanted] for note in held_out]
-    lengths = [len(note.text) for note in held_out]
+    found = [[[m.start, m.end, m.label, round(m.probability, 4)] for m in ms if m.label in wanted] for ms in tagger.tag_many(texts)]
     own = {"minutes": round((time.monotonic() - started) / 60, 1), "training_notes": len(training), "held_out_notes": len(held_out)}
-    result = {"exact": pooled([{"gold": gold, "found": found, "lengths": lengths}], chosen.get("labels"))["exact"]["micro"]}
     record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps(own | result | {"lengths": lengths, "gold": gold, "found": found}), "utf-8")
+    keep_scores(tagger, texts, record.with_suffix(".npz"))
+    record.write_text(json.dumps(own | scored(held_out, found, chosen)), "utf-8")
+
+
+def scored(held_out: list[TrainingNote], found: list[list[list[Any]]], chosen: dict[str, Any]) -> dict[str, Any]:
+    wanted = set(chosen.get("labels") or held_out[0].labels)
+    gold = [[[m.start, m.end, m.label] for m in note.mentions if m.label in wanted] for note in held_out]
+    fold = {"lengths": [len(note.text) for note in held_out], "gold": gold, "found": found}
+    return {"exact": pooled([fold], chosen.get("labels"))["exact"]["micro"]} | fold
+
+
+def keep_scores(tagger: Tagger, texts: list[str], path: Path) -> None:
+    """The scores of each unit, where it stands and its segment: enough to decode again, and no text."""
+    kept: dict[str, Any] = {"config": np.array(tagger.config.to_json())}
+    for number, (encoded, scores) in enumerate(tagger.scores(texts)):
+        kept[f"units-{number}"] = np.array([[unit.start, unit.end] for unit in encoded.units], np.int32)
+        kept[f"segments-{number}"] = encoded.segment
+        kept[f"scores-{number}"] = scores
+    np.savez_compressed(path, **kept)
+
+
+def together(paths: list[Path], held_out: list[TrainingNote], chosen: dict[str, Any]) -> dict[str, Any]:
+    """The fold as a committee reads it."""
+    members = [np.load(path.with_suffix(".npz")) for path in paths]
+    configs = [TaggerConfig.from_json(str(member["config"])) for member in members]
+    records = [json.loads(path.with_suffix(".json").read_text()) for path in paths]
+    assert len({config.layers for config in configs}) == 1, "the taggers have different layers"
+    wanted = set(chosen.get("labels") or held_out[0].labels)
+    found: list[list[list[Any]]] = []
+    for number in range(len(held_out)):
+        units = members[0][f"units-{number}"]
+        mentions = []
+        for layer, tags in enumerate(configs[0].layers):
+            logs = [log_softmax(m[f"scores-{number}"][:, c.slices()[0][layer]]) for m, c in zip(members, configs, strict=True)]
+            for start, end, label, probability in decode(np.mean(logs, axis=0), tags, members[0][f"segments-{number}"]):
+                if label in wanted:
+                    mentions.append([int(units[start, 0]), int(units[end - 1, 1]), label, round(probability, 4)])
+        found.append(sorted(mentions))
+    own = {"minutes": sum(r["minutes"] for r in records), "training_notes": records[0]["training_notes"], "held_out_notes": len(held_out)}
+    return own | {"members": [r["exact"]["f1"] for r in records]} | scored(held_out, found, chosen)
 
 
 def pooled(done: list[dict[str, Any]], labels: tuple[str, ...] | None) -> dict[str, Any]:

@@ -171,7 +171,8 @@ def test_i2b2_2009(extraction):
     wanted = {(phrase(r.head, text), phrase(r.tail, text)) for r in relations}
     assert {(phrase(r.head, text), phrase(r.tail, text)) for r in back.relations} == wanted
     again = through("i2b2-2009", back)
-    assert (again.entities, len(again.relations)) == (back.entities, len(back.relations))
+    assert [e.model_copy(update={"id": ""}) for e in again.entities] == [e.model_copy(update={"id": ""}) for e in back.entities]
+    assert len(again.relations) == len(back.relations)
 
 
 @pytest.mark.parametrize("name", ["i2b2-2012", "i2b2-2014"])
