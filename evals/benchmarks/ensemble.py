@@ -30,7 +30,7 @@ from medllm.ensemble.gate import choose, tagger_score
 from medllm.ensemble.reconcile import reconcile
 from medllm.ensemble.shipped import find_policy
 from medllm.evaluation.score import compare, score
-from medllm.formats import labelmap, registry
+from medllm.formats import jsonl, labelmap, registry
 from medllm.runs.directory import read_run
 from medllm.schema import Schema
 from medllm.training.calibrator import Judged, calibration_error, fit_calibrator, judge_mentions
@@ -45,7 +45,13 @@ Notes = dict[str, Extraction]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tagger", type=Path, required=True, action="append", help="a run of the tagger; runs over parts may be repeated")
+    parser.add_argument(
+        "--tagger",
+        type=Path,
+        required=True,
+        action="append",
+        help="a run of the tagger, or predictions of tagger_folds.py; may be repeated",
+    )
     parser.add_argument("--llm", type=Path, required=True, help="the run of the language model")
     parser.add_argument("--name", default="")
     parser.add_argument("--remark", default="")
@@ -61,7 +67,7 @@ def main() -> None:
     chosen = labelmap.load(MAP)
     parsed = registry.reader("brat")(Path(root) / "kiwi-mtsamples" / "train", None)
     gold = main_of(labelmap.apply(each.extraction, chosen, schema) for each in parsed)
-    tagged = main_of(x for run in options.tagger for x in read_run(run).extractions)
+    tagged = main_of(x for run in options.tagger for x in (read_run(run).extractions if run.is_dir() else jsonl.read(run)))
     prompted = main_of(read_run(options.llm).extractions)
     ids = sorted(gold.keys() & tagged.keys() & prompted.keys())
     gold, tagged, prompted = ({i: notes[i] for i in ids} for notes in (gold, tagged, prompted))

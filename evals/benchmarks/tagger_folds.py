@@ -25,7 +25,9 @@ from typing import Any
 import numpy as np
 from machine import cpu_model
 
+from medllm.document import Extraction, Note, Vote, any_entity
 from medllm.evaluation.score import score
+from medllm.formats import jsonl
 from medllm.schema import Schema
 from medllm.taggers.config import TaggerConfig
 from medllm.taggers.decoding import decode
@@ -54,6 +56,7 @@ def main() -> None:
     parser.add_argument("--all-labels", action="store_true", help="learn all labels of the corpus; scored are the same")
     parser.add_argument("--remark", default="", help="what a reader of the record must know")
     parser.add_argument("--with", dest="committee", type=Path, action="append", default=[], help="the WORK of another tagger")
+    parser.add_argument("--predictions", type=Path, help="what was found, as JSON lines that ensemble.py reads; they hold the notes")
     parser.add_argument("-o", "--output", type=Path)
     for field in dataclasses.fields(TrainingOptions):
         if field.type in ("int", "float", int, float):
@@ -77,6 +80,10 @@ def main() -> None:
         works = [options.work, *options.committee]
         numbers = [n for n in range(len(parts)) if all((work / f"fold-{n}.npz").is_file() for work in works)]
         done = [together([work / f"fold-{n}" for work in works], parts[n][1], chosen) for n in numbers]
+    else:
+        numbers = [n for n in range(len(parts)) if (options.work / f"fold-{n}.json").is_file()]
+    if options.predictions:
+        write_predictions(options.predictions, [(parts[n][1], fold["found"]) for n, fold in zip(numbers, done, strict=True)])
     summary = {
         "benchmark": "tagger_folds",
         "corpus": options.corpus,
@@ -129,7 +136,7 @@ def one_fold(
     tagger = fitted.tagger()
     texts = [note.text for note in held_out]
     wanted = set(chosen.get("labels") or held_out[0].labels)
-    found = [[[m.start, m.end, m.label, round(m.probability, 4)] for m in ms if m.label in wanted] for ms in tagger.tag_many(texts)]
+    found = [[[m.start, m.end, m.label, round(m.probability, 5)] for m in ms if m.label in wanted] for ms in tagger.tag_many(texts)]
     own = {"minutes": round((time.monotonic() - started) / 60, 1), "training_notes": len(training), "held_out_notes": len(held_out)}
     record.parent.mkdir(parents=True, exist_ok=True)
     keep_scores(tagger, texts, record.with_suffix(".npz"))
@@ -168,10 +175,25 @@ def together(paths: list[Path], held_out: list[TrainingNote], chosen: dict[str, 
             logs = [log_softmax(m[f"scores-{number}"][:, c.slices()[0][layer]]) for m, c in zip(members, configs, strict=True)]
             for start, end, label, probability in decode(np.mean(logs, axis=0), tags, members[0][f"segments-{number}"]):
                 if label in wanted:
-                    mentions.append([int(units[start, 0]), int(units[end - 1, 1]), label, round(probability, 4)])
+                    mentions.append([int(units[start, 0]), int(units[end - 1, 1]), label, round(probability, 5)])
         found.append(sorted(mentions))
     own = {"minutes": sum(r["minutes"] for r in records), "training_notes": records[0]["training_notes"], "held_out_notes": len(held_out)}
     return own | {"members": [r["exact"]["f1"] for r in records]} | scored(held_out, found, chosen)
+
+
+def write_predictions(path: Path, folds_found: list[tuple[list[TrainingNote], list[list[list[Any]]]]]) -> None:
+    def voted(note: TrainingNote, start: int, end: int, label: str, probability: float) -> Any:
+        vote = Vote(reader="tagger", model="fold", placed="tags", score=probability)
+        return any_entity(label).at(note.text, start, end, votes=(vote,))
+
+    jsonl.write(
+        path,
+        (
+            Extraction(note=Note(id=note.id, text=note.text), entities=tuple(voted(note, *mention) for mention in mentions))
+            for held_out, found in folds_found
+            for note, mentions in zip(held_out, found, strict=True)
+        ),
+    )
 
 
 def pooled(done: list[dict[str, Any]], labels: tuple[str, ...] | None) -> dict[str, Any]:

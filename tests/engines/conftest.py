@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="session")
 def vllm_python() -> str:
     """The Python that has vLLM."""
-    python = os.environ.get("MEDLLM_VLLM", "none")
+    python = os.environ.get("MEDLLM_VLLM") or "none"
     if python == "none" or python.startswith("http"):
         pytest.skip("MEDLLM_VLLM does not name the Python of an environment with vLLM; .ci/vllm FOLDER makes one")
     return python
@@ -38,7 +38,7 @@ def tiny_model(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture(scope="session")
 def vllm_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a real server. MEDLLM_VLLM may name one that runs already, which is left alone."""
-    running = os.environ.get("MEDLLM_VLLM", "none")
+    running = os.environ.get("MEDLLM_VLLM") or "none"
     if running.startswith("http"):
         yield running
         return
