@@ -153,7 +153,8 @@ class Extractor:
             raise UsageError("a budget is for the language model beside the tagger", hint="give --readers both, and no --deid")
         self.budget = budget
         fingerprint = None if self.tagger is None else self.tagger.tagger.fingerprint
-        self.calibrator = find_calibrator(calibrator, self.schema, min_precision, tagger=fingerprint)
+        folder = self.tagger.tagger.folder if isinstance(self.tagger, TaggerReader) else None
+        self.calibrator = find_calibrator(calibrator, self.schema, min_precision, tagger=fingerprint, folder=folder)
         self.deid = None if deid == OFF else Deidentifier(deid) if isinstance(deid, str) else deid
         self.linker = linker
         self._loop = BackgroundLoop()

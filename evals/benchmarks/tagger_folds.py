@@ -8,6 +8,10 @@ left out of that fold. No setting was chosen on the folds unless the record says
 
 Each fold's scores of the held-out units are kept beside it. ``--with WORK`` averages them with those of another tagger of the same folds
 (a committee: the mean of the log-probabilities of the tags, decoded once), and trains nothing that is not there.
+
+*Calibrated* is what a calibrator leaves of a fold's mentions (``medllm.training.calibrator``, as the product has it) that was fitted, with
+its threshold, on the mentions found in the other folds' held-out notes alone; the fold's gold takes no part in it, but for having trained
+the taggers of the other folds.
 """
 
 import argparse
@@ -25,17 +29,19 @@ from typing import Any
 import numpy as np
 from machine import cpu_model
 
-from medllm.document import Extraction, Note, Vote, any_entity
+from medllm.document import Entity, Extraction, Note, Vote, any_entity
 from medllm.evaluation.score import score
 from medllm.formats import jsonl
 from medllm.schema import Schema
 from medllm.taggers.config import TaggerConfig
 from medllm.taggers.decoding import decode
 from medllm.taggers.tagger import Tagger, log_softmax
+from medllm.training.calibrator import Judged, calibration_error, fit_calibrator
 from medllm.training.tagger import TrainingOptions, fit, read_corpus
 from medllm.training.tagger.card import as_extraction
 from medllm.training.tagger.data import TrainingNote, folds, overlapping
 
+PROMISE = 0.95
 MAIN = ("problem", "test", "treatment", "drug")
 CORPORA: dict[str, dict[str, Any]] = {
     "kiwi": {"train": "brat:kiwi-mtsamples/train", "schema": "clinical", "labels": MAIN, "folds": 5},
@@ -99,9 +105,12 @@ def main() -> None:
         "folds_done": f"{len(done)} of {len(parts)}",
         "scores": pooled(done, chosen.get("labels")),
     }
+    if len(done) > 1:
+        texts = [[note.text for note in parts[n][1]] for n in numbers]
+        summary["calibrated"] = calibrated(done, texts, chosen.get("labels"))
     if options.output:
         options.output.write_text(json.dumps(summary, indent=1) + "\n", "utf-8")
-    print(json.dumps({k: summary[k] for k in ("folds_done", "scores")}, indent=1))
+    print(json.dumps({k: summary[k] for k in ("folds_done", "scores", "calibrated") if k in summary}, indent=1))
 
 
 def divide(chosen: dict[str, Any], root: str, *, all_labels: bool) -> list[tuple[list[TrainingNote], list[TrainingNote]]]:
@@ -181,19 +190,50 @@ def together(paths: list[Path], held_out: list[TrainingNote], chosen: dict[str, 
     return own | {"members": [r["exact"]["f1"] for r in records]} | scored(held_out, found, chosen)
 
 
-def write_predictions(path: Path, folds_found: list[tuple[list[TrainingNote], list[list[list[Any]]]]]) -> None:
-    def voted(note: TrainingNote, start: int, end: int, label: str, probability: float) -> Any:
-        vote = Vote(reader="tagger", model="fold", placed="tags", score=probability)
-        return any_entity(label).at(note.text, start, end, votes=(vote,))
+def voted(text: str, start: int, end: int, label: str, probability: float) -> Entity:
+    return any_entity(label).at(text, start, end, votes=(Vote(reader="tagger", model="fold", placed="tags", score=probability),))
 
+
+def write_predictions(path: Path, folds_found: list[tuple[list[TrainingNote], list[list[list[Any]]]]]) -> None:
     jsonl.write(
         path,
         (
-            Extraction(note=Note(id=note.id, text=note.text), entities=tuple(voted(note, *mention) for mention in mentions))
+            Extraction(note=Note(id=note.id, text=note.text), entities=tuple(voted(note.text, *mention) for mention in mentions))
             for held_out, found in folds_found
             for note, mentions in zip(held_out, found, strict=True)
         ),
     )
+
+
+def calibrated(done: list[dict[str, Any]], texts: list[list[str]], labels: tuple[str, ...] | None) -> dict[str, Any]:
+    """Scores of what calibrators of the other folds keep, for each fold and pooled; calibration error; what a promise of 0.95 kept."""
+    judged: list[list[Judged]] = []
+    for number, fold in enumerate(done):
+        right = [{tuple(mention) for mention in gold} for gold in fold["gold"]]
+        mentions = [(n, mention) for n, found in enumerate(fold["found"]) for mention in found]
+        judged.append([Judged(f"{number}/{n}", voted(texts[number][n], *m), tuple(m[:3]) in right[n]) for n, m in mentions])
+    kept_folds, probabilities, was_right, lane = [], [], [], []
+    for number, fold in enumerate(done):
+        model, _ = fit_calibrator([j for n, each in enumerate(judged) if n != number for j in each], schema="", about={})
+        kept: list[list[list[Any]]] = [[] for _ in fold["found"]]
+        for j in judged[number]:
+            probability = model.probability(j.entity)
+            probabilities.append(probability)
+            was_right.append(j.right)
+            if PROMISE in model.lanes and probability >= model.lanes[PROMISE]:
+                lane.append(j.right)
+            if probability >= model.keep:
+                kept[int(j.note.partition("/")[2])].append([j.entity.span.start, j.entity.span.end, j.entity.label])
+        kept_folds.append(fold | {"found": kept})
+    ece, bins = calibration_error(probabilities, was_right)
+    count = sum(len(mentions) for fold in kept_folds for mentions in fold["found"])
+    return {
+        "scores": pooled(kept_folds, labels),
+        "folds": [round(pooled([fold], labels)["exact"]["micro"]["f1"], 4) for fold in kept_folds],
+        "ece": round(ece, 4),
+        "bins": bins,
+        "lane": {"promised": PROMISE, "precision": round(sum(lane) / max(1, len(lane)), 4), "share_of_kept": round(len(lane) / count, 4)},
+    }
 
 
 def pooled(done: list[dict[str, Any]], labels: tuple[str, ...] | None) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from medllm.errors import UsageError
 from medllm.schema import Schema
 
 AUTO, OFF = "auto", "off"
+OWN = "calibrator"
+"""Where ``medllm train tagger`` leaves a calibrator, in the tagger's folder."""
 SHIPPED = Path(__file__).parent.parent / "weights" / "ensemble"
 
 
@@ -27,20 +29,27 @@ def find_policy(policy: str | Path | BoundaryPolicy, schema: Schema) -> Boundary
 
 
 def find_calibrator(
-    calibrator: str | Path | Calibrator, schema: Schema, min_precision: float | None, *, tagger: str | None = None
+    calibrator: str | Path | Calibrator,
+    schema: Schema,
+    min_precision: float | None,
+    *,
+    tagger: str | None = None,
+    folder: Path | None = None,
 ) -> Calibrator | None:
     """A calibrator given, or in a file, for this schema, with the lanes of ``min_precision``; ``off``: none.
 
-    ``auto``: the shipped one, if it was fitted on the tagger with the SHA-256 ``tagger``. Raises ModelError and UsageError.
+    ``auto``: the one that training left in the tagger's ``folder``, else the shipped one; if it was fitted on the tagger with the SHA-256
+    ``tagger`` and for this schema. Raises ModelError and UsageError.
     """
     found: Calibrator | None = None
     if isinstance(calibrator, Calibrator):
         found = calibrator
     elif calibrator == AUTO:
-        file = SHIPPED / f"{schema.name}-{schema.language}" / "calibrator.json"
-        shipped = Calibrator.load(file) if tagger is not None and file.is_file() else None
-        if shipped is not None and (shipped.about.get("tagger_sha256"), shipped.schema) == (tagger, schema.name):
-            found = shipped
+        places = [SHIPPED / f"{schema.name}-{schema.language}", *([folder / OWN] if folder is not None else [])]
+        for place in places if tagger is not None else []:
+            known = Calibrator.load(place) if (place / "calibrator.json").is_file() else None
+            if known is not None and (known.about.get("tagger_sha256"), known.schema) == (tagger, schema.name):
+                found = known
     elif calibrator != OFF:
         found = Calibrator.load(calibrator)
     if found is None:

@@ -41,11 +41,14 @@ class Tagger:
     Mentions come in reading order. Those of one layer never overlap.
     """
 
-    def __init__(self, config: TaggerConfig, tokenizer: UnitTokenizer, backend: Backend, *, fingerprint: str = "") -> None:
+    def __init__(
+        self, config: TaggerConfig, tokenizer: UnitTokenizer, backend: Backend, *, fingerprint: str = "", folder: Path | None = None
+    ) -> None:
         self.config = config
         self.tokenizer = tokenizer
         self.backend = backend
         self.fingerprint = fingerprint
+        self.folder = folder
 
     @classmethod
     def load(cls, folder: Path, *, device: str | None = None, threads: int | None = None) -> "Tagger":
@@ -58,7 +61,7 @@ class Tagger:
             backend, names = OnnxBackend(graph, threads=threads), (graph.relative_to(folder).as_posix(),)
         else:
             backend, names = TorchBackend(folder, device=device, threads=threads), TORCH_NAMES
-        return cls(config, tokenizer, backend, fingerprint=folder_digest(folder, (CONFIG, "tokenizer.json", *names)))
+        return cls(config, tokenizer, backend, fingerprint=folder_digest(folder, (CONFIG, "tokenizer.json", *names)), folder=folder)
 
     def tag(self, text: str) -> tuple[TaggedMention, ...]:
         """The mentions of one text."""

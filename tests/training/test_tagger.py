@@ -17,6 +17,7 @@ from medllm.cli import app
 from medllm.document import Extraction, Note, Vote, any_entity
 from medllm.errors import InputError, MedllmError, ModelError, UsageError
 from medllm.formats import inline
+from medllm.pipeline import Extractor
 from medllm.schema import Schema
 from medllm.taggers.config import TaggerConfig
 from medllm.taggers.encoding import UnitTokenizer
@@ -63,6 +64,26 @@ def test_its_mentions_become_typed_entities_with_assertion_and_modifiers(trained
     assert [(r.label, r.head.text, r.tail.text) for r in relations] == [("hasAttr", "fever", "No")]
     assert all(0.5 < (e.votes[0].score or 0) <= 1 for e in entities)
     assert "strength" in reader.unread
+
+
+def test_training_leaves_a_calibrator_that_knows_how_often_the_tagger_is_wrong(base: Path, tmp_path: Path) -> None:
+    for part, seed, number in (("data", 1, 60), ("held-out", 9, 40)):
+        (tmp_path / part).mkdir()
+        for index, text in enumerate(marked_notes(number, seed)):
+            for drug in () if part == "data" else ("heparin", "aspirin"):  # the gold has two drugs of four
+                text = text.replace(f"<drug>{drug}</drug>", drug)
+            (tmp_path / part / f"{index:02}.txt").write_text(text)
+    options = ["--epochs", "12", "--rate", "3e-3", "--head-rate", "3e-3", "--window", "64", "--schema", "clinical"]
+    line = ["train", "tagger", "--data", f"inline:{tmp_path / 'data'}", "--held-out", f"inline:{tmp_path / 'held-out'}", *options]
+    result = CliRunner().invoke(app, [*line, "--base", str(base), "-o", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    text = "He takes insulin for pain."
+    with Extractor("clinical", readers="tagger", tagger=tmp_path / "out") as extractor:
+        drug, problem = extractor.extract(text).entities
+    assert 0.3 < (drug.confidence or 0) < 0.8 < (problem.confidence or 0)
+    with Extractor("clinical", readers="tagger", tagger=tmp_path / "out", calibrator="off") as extractor:
+        assert [e.confidence for e in extractor.extract(text).entities] == [None, None]
+    assert "was fitted on what the tagger finds in the 40 held-out notes" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_a_long_text_reads_as_its_parts_do(trained: tuple[Path, dict[str, float]]) -> None:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from medllm.document import Note
+from medllm.ensemble.shipped import OWN
 from medllm.errors import InputError, UsageError
 from medllm.formats.inputs import read_inputs
 from medllm.schema import Schema
 from medllm.taggers.tagger import Tagger
 from medllm.training.augmentation import augmented
+from medllm.training.tagger.calibrated import judge_tagger, leave_calibrator
 from medllm.training.tagger.card import held_out_scores, write_card
 from medllm.training.tagger.data import Corpus, TrainingNote, overlapping, read_corpus
 from medllm.training.tagger.export import export, save_encoder
@@ -94,7 +96,10 @@ def train(
     save_history(fitted.history, folder / "history.jsonl")
     export(fitted, folder, quantize=job.quantize)
     save_encoder(fitted, folder / "encoder")
-    scores = held_out_scores(Tagger.load(folder), held_out) if held_out else {}
+    tagger = Tagger.load(folder)
+    scores = held_out_scores(tagger, held_out) if held_out else {}
+    if schema is not None and (judged := judge_tagger(tagger, held_out, schema)):
+        remarks.append(leave_calibrator(judged, tagger, schema, folder / OWN, command=command))
     kept = set(training)
     used = [dataclasses.replace(c, notes=tuple(n for n in c.notes if n in kept)) for c in (*corpora, *silver)]
     remarks += _remarks(job, len(more), silver)
