@@ -1,4 +1,8 @@
-"""What the command line says, in the user's language: gettext catalogues in ``locale/``, chosen by ``MEDLLM_LANG``; English otherwise."""
+"""What the command line says, in the user's language: gettext catalogues in ``locale/``, chosen by ``MEDLLM_LANG``; English otherwise.
+
+Help and summaries are looked up before values are put in (``translated``). Errors, hints, warnings and problems of files come put
+together: they are matched against the catalogue's templates (``localized``).
+"""
 
 import os
 from functools import cache
@@ -7,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gettext import NullTranslations
+
+    from medllm.message_templates import Templates
 
 FOLDER = Path(__file__).parent / "locale"
 DOMAIN = "medllm"
@@ -21,6 +27,12 @@ def translated(text: str) -> str:
     """A message in the user's language; as it is where the catalogue has none."""
     catalogue = _catalogue(language())
     return text if catalogue is None or not text else catalogue.gettext(text)
+
+
+def localized(message: str) -> str:
+    """A message that was put together in English, in the user's language; what matches no template stays as it is."""
+    templates = _templates(language())
+    return message if templates is None else templates.localize(message)
 
 
 def translate_help(command: Any) -> None:
@@ -44,6 +56,15 @@ def _catalogue(code: str) -> "NullTranslations | None":
     import gettext
 
     return gettext.translation(DOMAIN, FOLDER, languages=[code], fallback=True)
+
+
+@cache
+def _templates(code: str) -> "Templates | None":
+    if (catalogue := _catalogue(code)) is None:
+        return None
+    from medllm.message_templates import Templates
+
+    return Templates(getattr(catalogue, "_catalog", {}))  # gettext has no public way to list a catalogue
 
 
 def _paragraphs(text: str) -> str:

@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any, get_args
 
+from medllm.messages import localized
+
 DEBUG = "MEDLLM_DEBUG"
 
 
@@ -72,11 +74,11 @@ def shown(name: str) -> str:
 
 
 def told(message: str, names: "Iterable[str]") -> str:
-    """A message with the names that it quotes as they may be told."""
+    """A message with the names that it quotes as they may be told, and then in the user's language."""
     for name in sorted({n for n in names if n}, key=len, reverse=True):
         for form in (repr(name), name):
             message = message.replace(form, shown(name))
-    return message
+    return localized(message)
 
 
 def problem(said: Any) -> str:
