@@ -47,7 +47,14 @@ class Template:
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        return re.compile("".join(re.escape(text) + (f"(?P<_{name}>.*?)" if name else "") for text, name in self.parts), re.DOTALL)
+        """Values are anything; of two without words between them the first is one word, as is one before a single word."""
+        vague = self.parts[0] == ("", "0") and len(" ".join(self.words).split()) < 2
+        short = [text == "" for text, _ in self.parts[1:]] + [False]
+        short[0] |= vague
+        values = [
+            f"(?P<_{name}>{'[^ ,]*' if brief else '.*?'})" if name else "" for (_, name), brief in zip(self.parts, short, strict=True)
+        ]
+        return re.compile("".join(re.escape(text) + value for (text, _), value in zip(self.parts, values, strict=True)), re.DOTALL)
 
 
 def _parts(text: str) -> list[tuple[str, str | None]]:

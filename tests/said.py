@@ -7,6 +7,7 @@ message, or a part of one, is ``{text0}``.
 
 import ast
 import builtins
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
@@ -37,6 +38,9 @@ OF_MODULES: dict[str, dict[str, tuple[Place, ...]]] = {
 SAID = ("detail", "fault", "hint", "what")
 """Attributes that hold messages."""
 
+ADDED = frozenset({"{text0} (dropped)"})
+"""What ``str`` of a problem adds."""
+
 Form = tuple[str | bool, ...]
 """A message: its words, and for each value whether that is a message too."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -49,6 +53,7 @@ class Module:
     sinks: dict[str, tuple[Place, ...]]
     functions: dict[str, Function] = field(default_factory=dict)
     constants: dict[str, ast.expr] = field(default_factory=dict)
+    imports: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> "Module":
@@ -61,6 +66,8 @@ class Module:
         for node in ast.walk(module.tree):
             if isinstance(node, Function):
                 module.functions[node.name] = node
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("medllm."):
+                module.imports |= {each.name: f"{(node.module or '').partition('.')[2].replace('.', '/')}.py" for each in node.names}
         for node in module.tree.body:
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 module.constants[node.targets[0].id] = node.value
@@ -69,8 +76,21 @@ class Module:
 
 def templates() -> set[str]:
     """The templates of all messages."""
-    modules = [Module.read(path) for path in sorted(PACKAGE.rglob("*.py"))]
-    return {template for module in modules for template in _Reader(module).read() if _has_words(template)}
+    modules = {module.name: module for module in map(Module.read, sorted(PACKAGE.rglob("*.py")))}
+    found: set[str] = set()
+    for _ in range(2):  # a function that passes messages on may be another module's
+        for module in modules.values():
+            for name, place in module.imports.items():
+                if (other := modules.get(place)) is not None:
+                    for theirs, ours in (
+                        (other.functions, module.functions),
+                        (other.constants, module.constants),
+                        (other.sinks, module.sinks),
+                    ):
+                        if name in theirs:
+                            ours.setdefault(name, theirs[name])
+            found |= _Reader(module).read()
+    return {text for text in found if _has_words(text)} | ADDED
 
 
 class _Reader:
@@ -153,6 +173,8 @@ class _Reader:
             return self._forms(value, function, depth + 1)
         if value.conversion != -1 or value.format_spec is not None:
             return [(False,)]
+        if isinstance(value.value, ast.Name) and value.value.id.isupper() and (forms := self._forms(value.value, function, depth)):
+            return forms
         return [(self._is_said(value.value, function, depth),)]
 
     def _is_said(self, value: ast.expr, function: Function | None, depth: int = 0) -> bool:
@@ -164,7 +186,11 @@ class _Reader:
             return True
         if isinstance(value, ast.Name) and function is not None and not any(_assigned(value.id, function)):
             return False
-        said = [each for each in (template(form) for form in self._forms(value, function, depth + 1)) if " " in each.strip() and _has_words(each)]
+        said = [
+            each
+            for each in (template(form) for form in self._forms(value, function, depth + 1))
+            if " " in each.strip() and _has_words(each)
+        ]
         self.found.update(said)
         return bool(said)
 
@@ -194,7 +220,9 @@ def _name(called: ast.expr) -> str:
 def _assigned(name: str, function: Function) -> Iterator[ast.expr]:
     for node in ast.walk(function):
         match node:
-            case ast.Assign(targets=[ast.Name(id=other)], value=value) | ast.NamedExpr(target=ast.Name(id=other), value=value) if other == name:
+            case ast.Assign(targets=[ast.Name(id=other)], value=value) | ast.NamedExpr(target=ast.Name(id=other), value=value) if (
+                other == name
+            ):
                 yield value
             case ast.AnnAssign(target=ast.Name(id=other), value=ast.expr() as value) if other == name:
                 yield value
@@ -217,8 +245,6 @@ def _foreign(kind: ast.expr) -> bool:
 
 
 def _has_words(text: str) -> bool:
-    import re
-
     return re.search(r"[A-Za-z]{2}", re.sub(r"\{\w+\}", "", text)) is not None
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medllm.messages import localized
 from medllm.messages import translated as _
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def with_cache(engine: "Engine", folder: Path | None) -> "Engine":
     from medllm.errors import CacheError
 
     def warn(error: CacheError) -> None:
-        typer.echo(_("warning: {what}; going on without it ({hint})").format(what=error, hint=error.hint), err=True)
+        what, hint = localized(str(error)), localized(error.hint)
+        typer.echo(_("warning: {what}; going on without it ({hint})").format(what=what, hint=hint), err=True)
 
     try:
         return CachedEngine(engine, CompletionCache(folder), warn=warn)

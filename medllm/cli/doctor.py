@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from medllm.messages import localized
+
 
 def doctor(
     schema: Annotated[str | None, typer.Option(help="Check a schema pack and its prompts too: a name or mine.py.")] = None,
@@ -32,9 +34,9 @@ def doctor(
         raise UsageError("notes and examples are compared with those of a schema", hint="give --schema too")
     for finding in examine(schema, run=run, notes=notes or (), examples=examples or (), context=context):
         mark = {"ok": "ok  ", "note": "note", "bad": "BAD "}[finding.state]
-        typer.echo(f"{mark}  {finding.what}")
+        typer.echo(f"{mark}  {localized(finding.what)}")
         if finding.hint:
-            typer.echo(f"      {finding.hint}")
+            typer.echo(f"      {localized(finding.hint)}")
         bad += finding.state == "bad"
     if bad:
         raise typer.Exit(1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medllm.cli.progress import download_progress, run_line, run_progress
+from medllm.messages import translated as _
 
 if TYPE_CHECKING:
     from medllm.evaluation.evaluate import Evaluation
@@ -152,10 +153,10 @@ def _tell(done: "Evaluation", gold: "Gold", out: Path) -> None:
 
     typer.echo(run_line(done.run.progress), err=True)
     if gold.problems:
-        typer.echo(f"{len(gold.problems)} problems in the annotation files; the report lists them", err=True)
+        typer.echo(_("{count} problems in the annotation files; the report lists them").format(count=len(gold.problems)), err=True)
     terminal = console()
     for name in SHARED:
         terminal.print(*tables(done.report.results[name]))
-    typer.echo(f"{out / REPORT_HTML}: figures and every disagreement; it holds text of the notes", err=True)
+    typer.echo(_("{file}: figures and every disagreement; it holds text of the notes").format(file=out / REPORT_HTML), err=True)
     if done.run.exit_code:
         raise typer.Exit(done.run.exit_code)

@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from medllm.weights import Progress
 
 _INPUT, _READING, _MODEL, _TAGGER, _PRIVACY = "Input", "Reading", "Model", "Tagger", "Privacy"
-_IDENTIFIABLE = (
-    "warning: the notes go to a server with all that identifies the patients in them; --deid surrogate or --deid mask replaces it, and "
-    "--deid off says that they may go as they are"
-)
 
 
 def extract(
@@ -268,7 +264,11 @@ def extract(
             examples_tokens=examples_tokens,
         )
     if deid is None and is_remote(extractor.engine):
-        typer.echo(_IDENTIFIABLE, err=True)
+        said = _(
+            "warning: the notes go to a server with all that identifies the patients in them; --deid surrogate or --deid mask replaces it, "
+            "and --deid off says that they may go as they are"
+        )
+        typer.echo(said, err=True)
     if extractor.tagger is not None:
         _about_tagger(extractor, dry_run=dry_run, record=record)
     with extractor:
@@ -335,7 +335,7 @@ def _about_tagger(extractor: "Extractor", *, dry_run: bool, record: Path | None)
     if extractor.readers == "tagger" and (dry_run or record is not None):
         raise UsageError("a tagger has no prompts", hint="--dry-run and --record are for --readers llm")
     if extractor.deid is not None:
-        typer.echo("--deid is for the language model; the tagger reads notes as they are, on this machine", err=True)
+        typer.echo(_("--deid is for the language model; the tagger reads notes as they are, on this machine"), err=True)
     if extractor.tagger is not None and extractor.tagger.unread:
         typer.echo(_("the tagger does not know the schema's {labels}").format(labels=", ".join(extractor.tagger.unread)), err=True)
 
@@ -381,7 +381,7 @@ def _print(extractor: "Extractor", items: "Iterable[Note | Unreadable]") -> None
                 yield item
             else:
                 missed += 1
-                typer.echo(f"not read: {discreet.problem(item)}", err=True)
+                typer.echo(_("not read: {what}").format(what=discreet.problem(item)), err=True)
 
     async def print_all() -> None:
         nonlocal missed, unaccounted

@@ -47,7 +47,8 @@ def _lines() -> "Progress":
         tenth = 10 * done // total if total else 0
         if said.get(stage) != tenth:
             said[stage] = tenth
-            typer.echo(f"{stage}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB", err=True)
+            so_far = _("{stage}: {done} of {total} MB")
+            typer.echo(so_far.format(stage=stage, done=f"{done / 1e6:,.0f}", total=f"{total / 1e6:,.0f}"), err=True)
 
     return show
 

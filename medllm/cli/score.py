@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medllm.messages import translated as _
+
 if TYPE_CHECKING:
     from medllm.evaluation.subgroups import SubgroupTable
 
@@ -76,14 +78,14 @@ def score(
     for problem in scored.problems[:_SHOWN]:
         typer.echo(discreet.problem(problem), err=True)
     if scored.problems:
-        typer.echo(f"{len(scored.problems)} problems in the files", err=True)
+        typer.echo(_("{count} problems in the files").format(count=len(scored.problems)), err=True)
     divided: tuple[SubgroupTable, ...] = ()
     if divisions:
         from medllm.evaluation.report.from_files import subgroups_of_files
 
         divided = subgroups_of_files(scored, divisions, allow_missing=allow_missing, samples=bootstrap, train=train)
         for name in set(divisions) - {table.name for table in divided}:
-            typer.echo(f"not divided by {name}: these notes are in fewer than two groups", err=True)
+            typer.echo(_("not divided by {name}: these notes are in fewer than two groups").format(name=name), err=True)
     if output is not None:
         if not isinstance(scored.result, Result):
             raise UsageError(f"{metric} has no result file", hint="its figures are all in --json")
@@ -95,7 +97,7 @@ def score(
         wanted = tuple(named) if named else None
         options = Options(wanted, samples=bootstrap or REPORT_SAMPLES, level=level, seed=seed, allow_missing=allow_missing)
         path = report_files(scored, report, gold=gold, pred=pred, options=options, versus=versus, train=train)
-        typer.echo(f"{path}: it holds text of the notes" if path.suffix == ".html" else str(path), err=True)
+        typer.echo(_("{file}: it holds text of the notes").format(file=path) if path.suffix == ".html" else str(path), err=True)
     if as_json:
         found = scored.result.summary()
         if scored.significance:
@@ -108,7 +110,8 @@ def score(
     for table in (*tables(scored.result), *(subgroup_table(t, scored.result.metric) for t in divided)):
         terminal.print(table)
     if test := scored.significance:
-        terminal.print(f"micro F1 {test.difference:+.4f} against {versus}, p = {test.p:.4f} ({test.samples} randomisations)", markup=False)
+        said = _("micro F1 {difference:+.4f} against {versus}, p = {p:.4f} ({samples} randomisations)")
+        terminal.print(said.format(difference=test.difference, versus=versus, p=test.p, samples=test.samples), markup=False)
 
 
 def _names(listed: str | None) -> list[str] | None:

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from medllm.messages import localized
+from medllm.messages import translated as _
+
 app = typer.Typer(help="Train models on annotated notes.", no_args_is_help=True)
 
 _TRAINING = "Training"
@@ -137,12 +140,10 @@ def train_tagger(
     if scores:
         exact, overlap = scores["exact"], scores["overlap"]
         low, high = exact["intervals"]["micro"]["f1"]
-        typer.echo(
-            f"held out: exact F1 {exact['micro']['f1']:.3f} ({low:.3f} to {high:.3f}), overlap {overlap['micro']['f1']:.3f}", err=True
-        )
-    typer.echo(
-        f"{out}: its README.md tells data, settings and scores; read notes with: medllm extract NOTES --readers tagger --tagger {out}"
-    )
+        said = _("held out: exact F1 {exact:.3f} ({low:.3f} to {high:.3f}), overlap {overlap:.3f}")
+        typer.echo(said.format(exact=exact["micro"]["f1"], low=low, high=high, overlap=overlap["micro"]["f1"]), err=True)
+    said = _("{out}: its README.md tells data, settings and scores; read notes with: medllm extract NOTES --readers tagger --tagger {out}")
+    typer.echo(said.format(out=out))
 
 
 @app.command("relations")
@@ -209,10 +210,12 @@ def train_relations(
     scores = train(job, out, options, command=shlex.join(["medllm", *sys.argv[1:]]), warn=_warn, report=_report)
     if scores is not None:
         low, high = scores.interval
-        typer.echo(f"held out, given the mentions: F1 {scores.micro.f1:.3f} ({low:.3f} to {high:.3f})", err=True)
-    typer.echo(
-        f"{out}: its README.md tells data, settings and scores; use it with: medllm extract NOTES --readers tagger --tagger-relations {out}"
+        said = _("held out, given the mentions: F1 {f1:.3f} ({low:.3f} to {high:.3f})")
+        typer.echo(said.format(f1=scores.micro.f1, low=low, high=high), err=True)
+    said = _(
+        "{out}: its README.md tells data, settings and scores; use it with: medllm extract NOTES --readers tagger --tagger-relations {out}"
     )
+    typer.echo(said.format(out=out))
 
 
 @app.command("calibrator")
@@ -231,7 +234,7 @@ def train_calibrator(
     from medllm.errors import UsageError
 
     try:
-        import sklearn as _  # noqa: F401
+        import sklearn  # noqa: F401
     except ImportError:
         raise UsageError("training needs scikit-learn, which is not installed", hint="pip install 'medllm[train]'") from None
     from medllm.training.calibrator import train_ensemble
@@ -246,10 +249,10 @@ def train_calibrator(
         command=shlex.join(["medllm", *sys.argv[1:]]),
     )
     if scores is not None:
-        typer.echo(
-            f"on notes not fitted on: calibration error {scores.ece:.3f}, {scores.mentions} mentions of {scores.notes} notes", err=True
-        )
-    typer.echo(f"{out}: its README.md tells how good it is; use it with: medllm extract NOTES --readers both --calibrator {out}")
+        said = _("on notes not fitted on: calibration error {error:.3f}, {mentions} mentions of {notes} notes")
+        typer.echo(said.format(error=scores.ece, mentions=scores.mentions, notes=scores.notes), err=True)
+    said = _("{out}: its README.md tells how good it is; use it with: medllm extract NOTES --readers both --calibrator {out}")
+    typer.echo(said.format(out=out))
 
 
 @app.command("llm")
@@ -329,9 +332,8 @@ def train_llm(
         device=device,
     )
     train(job, out, options, command=shlex.join(["medllm", *sys.argv[1:]]), warn=_warn, report=_report)
-    typer.echo(
-        f"{out}: its README.md tells data, settings and losses; read notes with: medllm extract NOTES --model {base} --adapter {out}"
-    )
+    said = _("{out}: its README.md tells data, settings and losses; read notes with: medllm extract NOTES --model {base} --adapter {out}")
+    typer.echo(said.format(out=out, base=base))
 
 
 def _share_or_place(held_out: str) -> float | str:
@@ -344,7 +346,7 @@ def _listed(names: str | None) -> tuple[str, ...]:
 
 
 def _warn(message: str) -> None:
-    typer.echo(f"warning: {message}", err=True)
+    typer.echo(_("warning: {what}").format(what=localized(message)), err=True)
 
 
 def _report(row: dict[str, float]) -> None:
