@@ -8,8 +8,10 @@ message, or a part of one, is ``{text0}``.
 import ast
 import builtins
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -74,7 +76,8 @@ class Module:
         return module
 
 
-def templates() -> set[str]:
+@cache
+def templates() -> frozenset[str]:
     """The templates of all messages."""
     modules = {module.name: module for module in map(Module.read, sorted(PACKAGE.rglob("*.py")))}
     found: set[str] = set()
@@ -90,7 +93,7 @@ def templates() -> set[str]:
                         if name in theirs:
                             ours.setdefault(name, theirs[name])
             found |= _Reader(module).read()
-    return {text for text in found if _has_words(text)} | ADDED
+    return frozenset(text for text in found if _has_words(text)) | ADDED
 
 
 class _Reader:
@@ -101,21 +104,14 @@ class _Reader:
         self.found: set[str] = set()
 
     def read(self) -> set[str]:
+        calls = list(_calls(self.module.tree, None))
         known = -1
         while known != len(self.module.sinks):
             known = len(self.module.sinks)
-            self._walk(self.module.tree, None)
+            for call, function in calls:
+                for text in self._arguments(call):
+                    self.found |= {template(form) for form in self._forms(text, function)}
         return self.found
-
-    def _walk(self, node: ast.AST, function: Function | None) -> None:
-        if isinstance(node, Function):
-            function = node
-        if isinstance(node, ast.Call):
-            for text in self._arguments(node):
-                for form in self._forms(text, function):
-                    self.found.add(template(form))
-        for child in ast.iter_child_nodes(node):
-            self._walk(child, function)
 
     def _arguments(self, call: ast.Call) -> Iterator[ast.expr]:
         places = self.module.sinks.get(_name(call.func).removeprefix("self."), ())
@@ -153,7 +149,7 @@ class _Reader:
         return []
 
     def _of_name(self, name: str, function: Function | None, depth: int) -> list[Form]:
-        assigned = list(_assigned(name, function)) if function is not None else []
+        assigned = list(_assignments(function).get(name, ())) if function is not None else []
         if function is not None and not assigned:
             parameters = [a.arg for a in (*function.args.posonlyargs, *function.args.args)]
             named = [*parameters, *(a.arg for a in function.args.kwonlyargs)]
@@ -184,7 +180,7 @@ class _Reader:
             return True
         if isinstance(value, ast.Name) and function is not None and value.id in _caught(function):
             return True
-        if isinstance(value, ast.Name) and function is not None and not any(_assigned(value.id, function)):
+        if isinstance(value, ast.Name) and function is not None and value.id not in _assignments(function):
             return False
         said = [
             each
@@ -209,6 +205,14 @@ def template(form: Form) -> str:
     ).strip()
 
 
+def _calls(node: ast.AST, function: Function | None) -> Iterator[tuple[ast.Call, Function | None]]:
+    """All calls, each with the function that it stands in."""
+    if isinstance(node, ast.Call):
+        yield node, function
+    for child in ast.iter_child_nodes(node):
+        yield from _calls(child, node if isinstance(node, Function) else function)
+
+
 def _joined(parts: Iterable[list[Form]]) -> list[Form]:
     return [tuple(each for form in chosen for each in form) for chosen in product(*parts)]
 
@@ -217,19 +221,23 @@ def _name(called: ast.expr) -> str:
     return called.id if isinstance(called, ast.Name) else called.attr if isinstance(called, ast.Attribute) else ""
 
 
-def _assigned(name: str, function: Function) -> Iterator[ast.expr]:
+@cache
+def _assignments(function: Function) -> dict[str, list[ast.expr]]:
+    """What is assigned to each name in a function."""
+    found: dict[str, list[ast.expr]] = defaultdict(list)
     for node in ast.walk(function):
         match node:
-            case ast.Assign(targets=[ast.Name(id=other)], value=value) | ast.NamedExpr(target=ast.Name(id=other), value=value) if (
-                other == name
-            ):
-                yield value
-            case ast.AnnAssign(target=ast.Name(id=other), value=ast.expr() as value) if other == name:
-                yield value
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) | ast.NamedExpr(target=ast.Name(id=name), value=value):
+                found[name].append(value)
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                found[name].append(value)
             case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)):
-                yield from (value for each, value in zip(names, values, strict=False) if isinstance(each, ast.Name) and each.id == name)
+                for each, value in zip(names, values, strict=False):
+                    found[_name(each)].append(value)
+    return found
 
 
+@cache
 def _caught(function: Function) -> set[str]:
     """Names of errors of this package's own that are caught: their messages are messages."""
     return {
