@@ -40,8 +40,8 @@ OF_MODULES: dict[str, dict[str, tuple[Place, ...]]] = {
 SAID = ("detail", "fault", "hint", "what")
 """Attributes that hold messages."""
 
-ADDED = frozenset({"{text0} (dropped)"})
-"""What ``str`` of a problem adds."""
+ADDED = frozenset({"{text0} (dropped)", "<{0}> is never closed"})
+"""What ``str`` of a problem adds, and what is found otherwise than below."""
 
 Form = tuple[str | bool, ...]
 """A message: its words, and for each value whether that is a message too."""
@@ -119,6 +119,11 @@ class _Reader:
             if isinstance(place, int) and place < len(call.args):
                 yield call.args[place]
         yield from (each.value for each in call.keywords if each.arg in places)
+        match call:
+            case ast.Call(func=ast.Attribute(value=value, attr="append"), args=[ast.Tuple(elts=[_, fault, *_])]) if (
+                _name(value) == "faults"
+            ):
+                yield fault
 
     def _forms(self, text: ast.expr, function: Function | None, depth: int = 0) -> list[Form]:
         """All that an expression can say; nothing where that is not in this module."""
