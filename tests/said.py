@@ -114,7 +114,7 @@ class _Reader:
         return self.found
 
     def _arguments(self, call: ast.Call) -> Iterator[ast.expr]:
-        places = self.module.sinks.get(_name(call.func).removeprefix("self."), ())
+        places = self.module.sinks.get(_name(call.func), ())
         for place in places:
             if isinstance(place, int) and place < len(call.args):
                 yield call.args[place]

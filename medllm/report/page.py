@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from medllm.document import Assertion, Entity, Extraction, Modifier, Note, Span, Vote
+from medllm.messages import localized
 from medllm.report.highlight import Mark, Unread, highlight
 from medllm.report.reasons import Reasons, shaded
 from medllm.schema import Schema, attribute_value
@@ -120,7 +121,7 @@ class LedgerRow:
             reader=READERS.get(reader, reader) or "a reader",
             reason=words(str(entry.get("reason") or "")),
             where=where,
-            detail=str(entry.get("detail") or ""),
+            detail=localized(str(entry.get("detail") or "")),
             start=start,
             end=end,
         )

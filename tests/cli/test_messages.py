@@ -185,6 +185,14 @@ def test_other_languages_fall_back_to_english() -> None:
     assert "Open it in the browser" in told.stdout
 
 
+def test_what_was_not_read_is_told_in_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = {"note_id": "n", "reason": "empty", "detail": "no text, or only white space"}
+    run = ViewData("t", Schema.load("clinical-zh"), [], ledger=[entry])
+    assert "no text, or only white space" in render(run)
+    monkeypatch.setenv("MEDLLM_LANG", "zh")
+    assert "没有正文，或只有空白" in render(run)
+
+
 def test_the_view_in_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
     run = ViewData("t", Schema.load("clinical-zh"), [Extraction(note=Note(id="n", text="头痛。"))])
     english = render(run)
