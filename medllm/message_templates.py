@@ -14,6 +14,7 @@ _PLACE = re.compile(r": ")
 """Messages may begin with the file, the line and the kind of a problem."""
 _JOINT = re.compile(r"(\n|(?<=[.?!]) )")
 """Between sentences, or lines, that were joined."""
+_AFTER_STOP = re.compile(r"(?<=[。？！]) ")
 
 
 class Template:
@@ -30,16 +31,18 @@ class Template:
         self.words = [text for text, _ in self.parts if text]
 
     @property
-    def rank(self) -> tuple[int, int, int]:
+    def rank(self) -> tuple[int, int]:
         """The most specific first: much text, few values, and of these many that are translated."""
-        return -sum(map(len, self.words)), len(self.parts), -self.source.count("{text")
+        values = [name for _, name in self.parts if name]
+        return len(values) - sum(map(len, self.words)), -sum(name.startswith("text") for name in values)
 
     def values(self, message: str) -> dict[str, str] | None:
-        """The values in a message; None if it is not of this template, or has a place before it."""
+        """The values in a message; None if it is not of this template, or has a place before it that the translation would move."""
         if not all(words in message for words in self.words) or (found := self._pattern.fullmatch(message)) is None:
             return None
         values = {name: found[f"_{name}"] for _, name in self.parts if name}
-        return None if self.parts[0][0] == "" and _PLACE.search(next(iter(values.values()))) else values
+        moved = self.parts[0][0] == "" and self.translation[0] != self.parts[0]
+        return None if moved and _PLACE.search(next(iter(values.values()))) else values
 
     def filled(self, values: Mapping[str, str]) -> str:
         """The translation with values."""
@@ -82,7 +85,7 @@ class Templates:
         if (whole := self._exact.get(text) or self._matched(text)) is None:
             pieces = _JOINT.split(text)
             whole = "".join(self._piece(piece) for piece in pieces) if len(pieces) > 1 or text.endswith(".") else text
-        return message.replace(text, whole) if text else message
+        return message.replace(text, _AFTER_STOP.sub("", whole)) if text else message
 
     def _piece(self, piece: str) -> str:
         if (known := self._matched(piece)) is not None or not piece.endswith("."):
@@ -100,4 +103,5 @@ class Templates:
 
     def _values(self, values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         for name, value in values.items():
-            yield name, self.localize(value) if name.startswith("text") else value
+            said = self.localize(value) if name.startswith("text") else value
+            yield name, value if said == value else said.strip()

@@ -175,9 +175,35 @@ def test_values_of_every_message_are_kept(values: list[str]) -> None:
     assert {text: localized(message) for text, message in english.items()} == english
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MEDLLM_LANG", "zh")
-        for text, message in english.items():
-            told, wanted = localized(message), filled(known[text], values)
-            assert told.replace(" ", "") == wanted.replace(" ", "")
+        told = {text: localized(message).replace(" ", "") for text, message in english.items()}
+    assert told == {text: filled(known[text], values).replace(" ", "") for text in english}
+
+
+@pytest.mark.parametrize(
+    ("english", "chinese"),
+    [
+        ("a.tsv:3: 5 columns instead of 4", "a.tsv:3: 有 5 列，应为 4 列"),
+        (
+            "n.txt: encoding: not utf-8 (byte 5); give --encoding, such as latin-1, cp1252 or gb18030",
+            "n.txt: encoding: 不是 utf-8（第 5 字节）；请用 --encoding，如 latin-1、cp1252 或 gb18030",
+        ),
+        (
+            "n.ann:4: unknown-reference: both ends of the relation: not there, or dropped (dropped)",
+            "n.ann:4: unknown-reference: 关系的两端：不存在或已丢弃（已丢弃）",
+        ),
+        ("gold has a, b and 4 more", "金标准有 a, b 以及另外 4 个"),
+        (
+            "the hub: it cannot be reached (OSError).\npip: neither pip nor uv is installed.",
+            "the hub: 无法连接（OSError）。\npip: pip 和 uv 都没有安装。",
+        ),
+        ("a precision of 0.9 cannot be promised: the most it can promise is 0.8", "无法保证精确率 0.9：最多能保证 0.8"),
+        ("there is no file or folder 'the file is empty'", "没有文件或文件夹 'the file is empty'"),
+        ("something that nobody wrote", "something that nobody wrote"),
+    ],
+)
+def test_places_parts_and_sentences(english: str, chinese: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDLLM_LANG", "zh")
+    assert localized(english) == chinese
 
 
 def test_other_languages_fall_back_to_english() -> None:
