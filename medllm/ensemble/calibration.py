@@ -17,6 +17,9 @@ from medllm.errors import ModelError, UsageError
 VERSION = 1
 ACCEPTED, REVIEW = "accepted", "review"
 READERS = ("tagger", "llm")
+DISPUTES = "llm-disputes"
+"""The reader whose votes are the language model's answers about disputes."""
+NOTHING = "nothing"
 _HIGHEST = 7.0
 
 
@@ -112,6 +115,12 @@ def features(entity: Entity) -> dict[str, float]:
         if vote is not None and vote.score is not None:
             found[f"{reader}:{state}:logit"] = max(-_HIGHEST, min(_HIGHEST, _logit(vote.score)))
     found["+".join(states)] = 1.0
+    answer = next((v for v in entity.votes if v.reader == DISPUTES), None)
+    if answer is not None:
+        asked = f"{'+'.join(states)} again:{answer.about.partition('=')[0] or 'same'}"
+        found[asked] = 1.0
+        if answer.score is not None:
+            found[f"{asked}:score"] = answer.score
     return found
 
 

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from medllm.document import Entity, Modifier, Relation, Span, Vote
-from medllm.ensemble.calibration import Calibrator
+from medllm.ensemble.calibration import NOTHING, Calibrator
 from medllm.evaluation.matching import MentionKey, align, mention_key
 
-NOTHING, NOT_ASKED = "nothing", "not asked"
+NOT_ASKED = "not asked"
 Found = tuple[Sequence[Entity], Sequence[Relation[Any, Any]]]
+Joined = tuple[Entity, tuple[Entity, ...]]
+"""A mention with the votes of both readers, and what it was joined of: the tagger's mention first."""
 
 
 @dataclass(frozen=True)
@@ -44,36 +46,39 @@ def reconcile(
 
     Relations stay where both their mentions do; one that both readers found is one, with both their votes.
     """
+    return settle(join(tagged, prompted, known=known, not_asked=not_asked), (*tagged[1], *prompted[1]), known=known, calibrator=calibrator)
+
+
+def join(tagged: Found, prompted: Found, *, known: Iterable[str], not_asked: Sequence[Span] = ()) -> list[Joined]:
+    """Each mention of either reader once, with the votes of both; as ``reconcile`` has it, before anything is decided."""
     taught = frozenset(known)
     first, second = tuple(tagged[0]), tuple(prompted[0])
     partner = dict(align(first, second, "span-overlap").pairs)
     asked_tagger = _voter(tagged, "tagger")
     asked_model = _voter(prompted, "llm")
-    joined: list[tuple[Entity, list[Entity]]] = []
+    joined: list[Joined] = []
     for number, entity in enumerate(first):
         other = second[partner[number]] if number in partner else None
         vote = _silent(asked_model, entity, not_asked) if other is None else _said(other, entity)
-        joined.append((_with_votes(entity, (*entity.votes, vote)), [entity] if other is None else [entity, other]))
+        joined.append((_with_votes(entity, (*entity.votes, vote)), (entity,) if other is None else (entity, other)))
     matched = set(partner.values())
     for number, entity in enumerate(second):
         if number not in matched:
             own = (asked_tagger, *entity.votes) if entity.label in taught else entity.votes
-            joined.append((_with_votes(entity, own), [entity]))
-    return _settled(joined, (*tagged[1], *prompted[1]), taught, calibrator)
+            joined.append((_with_votes(entity, own), (entity,)))
+    return joined
 
 
 def judged(found: Found, calibrator: Calibrator) -> Reconciled:
     """What one reader found, each mention with its probability; those below the calibrator's threshold are rejected."""
-    return _settled([(entity, [entity]) for entity in found[0]], found[1], frozenset(), calibrator)
+    return settle([(entity, (entity,)) for entity in found[0]], found[1], known=(), calibrator=calibrator)
 
 
-def _settled(
-    joined: Sequence[tuple[Entity, list[Entity]]],
-    links: Iterable[Relation[Any, Any]],
-    taught: frozenset[str],
-    calibrator: Calibrator | None,
+def settle(
+    joined: Iterable[Joined], links: Iterable[Relation[Any, Any]], *, known: Iterable[str], calibrator: Calibrator | None = None
 ) -> Reconciled:
     """What stays and what does not, with ids."""
+    taught = frozenset(known)
     kept: dict[MentionKey, Entity] = {}
     stays: list[Entity] = []
     rejected: list[Entity] = []
