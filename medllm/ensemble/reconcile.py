@@ -94,7 +94,10 @@ def settle(
         entity = entity.model_copy(update={"id": f"T{len(stays) + 1}"})
         stays.append(entity)
         kept |= {mention_key(source): entity for source in sources}
-    return Reconciled(tuple(stays), _relations(links, kept), numbered(rejected, "X"))
+    relations = _relations(links, kept)
+    if calibrator is not None:
+        relations = tuple(map(calibrator.judge_relation, relations))
+    return Reconciled(tuple(stays), relations, numbered(rejected, "X"))
 
 
 def _undisputed_modifier(entity: Entity) -> bool:
