@@ -174,6 +174,15 @@ def extract(
             rich_help_panel=_READING,
         ),
     ] = False,
+    second_voice: Annotated[
+        str | None,
+        typer.Option(
+            metavar="layout|examples",
+            help="For a schema without a tagger (--readers llm): read a second time, layout (in the other one) or examples (in another "
+            "order), and say where the two agree.",
+            rich_help_panel=_READING,
+        ),
+    ] = None,
     layout: Annotated[str, typer.Option(help="lines (line-pinned) or copy (copy-with-tags).", rich_help_panel=_READING)] = "lines",
     assertion: Annotated[str, typer.Option(help="Whose assertions are taken: rules or llm.", rich_help_panel=_READING)] = "rules",
     chunk_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a note that one prompt asks about.", rich_help_panel=_READING)] = 64,
@@ -273,6 +282,7 @@ def extract(
             min_precision=min_precision,
             budget=budget,
             disputes=disputes,
+            second_voice=second_voice,
             examples=examples or None,
             examples_tokens=examples_tokens,
         )

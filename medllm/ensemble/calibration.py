@@ -22,6 +22,9 @@ ACCEPTED, REVIEW = "accepted", "review"
 READERS = ("tagger", "llm")
 DISPUTES = "llm-disputes"
 """The reader whose votes are the language model's answers about disputes."""
+SECOND = "llm-second"
+"""The reader whose votes are the language model's second voice."""
+EXTRA = (DISPUTES, SECOND)
 NOTHING = "nothing"
 CALIBRATOR = "calibrator"
 """The reader whose votes are the probabilities of assertions."""
@@ -143,9 +146,11 @@ def features(entity: Entity) -> dict[str, float]:
         if vote is not None and vote.score is not None:
             found[f"{reader}:{state}:logit"] = bounded_logit(vote.score)
     found["+".join(states)] = 1.0
-    answer = next((v for v in entity.votes if v.reader == DISPUTES), None)
-    if answer is not None:
-        asked = f"{'+'.join(states)} again:{answer.about.partition('=')[0] or 'same'}"
+    for reader, name in zip(EXTRA, ("again", "second"), strict=True):
+        answer = next((v for v in entity.votes if v.reader == reader and not v.about.startswith("assertion=")), None)
+        if answer is None:
+            continue
+        asked = f"{'+'.join(states)} {name}:{answer.about.partition('=')[0] or 'same'}"
         found[asked] = 1.0
         if answer.score is not None:
             found[f"{asked}:score"] = answer.score

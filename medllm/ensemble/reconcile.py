@@ -52,10 +52,21 @@ def reconcile(
 def join(tagged: Found, prompted: Found, *, known: Iterable[str], not_asked: Sequence[Span] = ()) -> list[Joined]:
     """Each mention of either reader once, with the votes of both; as ``reconcile`` has it, before anything is decided."""
     taught = frozenset(known)
-    first, second = tuple(tagged[0]), tuple(prompted[0])
+    return pair(tagged[0], prompted[0], ("tagger", "llm"), known=taught, not_asked=not_asked)
+
+
+def pair(
+    first: Sequence[Entity],
+    second: Sequence[Entity],
+    readers: tuple[str, str],
+    *,
+    known: frozenset[str] | None = None,
+    not_asked: Sequence[Span] = (),
+) -> list[Joined]:
+    """As ``join``, for any two readers; ``known`` None: the first one knows all labels."""
     partner = dict(align(first, second, "span-overlap").pairs)
-    asked_tagger = _voter(tagged, "tagger")
-    asked_model = _voter(prompted, "llm")
+    asked_tagger = _voter(first, readers[0])
+    asked_model = _voter(second, readers[1])
     joined: list[Joined] = []
     for number, entity in enumerate(first):
         other = second[partner[number]] if number in partner else None
@@ -64,7 +75,7 @@ def join(tagged: Found, prompted: Found, *, known: Iterable[str], not_asked: Seq
     matched = set(partner.values())
     for number, entity in enumerate(second):
         if number not in matched:
-            own = (asked_tagger, *entity.votes) if entity.label in taught else entity.votes
+            own = (asked_tagger, *entity.votes) if known is None or entity.label in known else entity.votes
             joined.append((_with_votes(entity, own), (entity,)))
     return joined
 
@@ -137,9 +148,9 @@ def _silent(vote: Vote, entity: Entity, not_asked: Sequence[Span]) -> Vote:
     return vote.model_copy(update={"about": NOT_ASKED}) if any(s.overlaps(entity.span) for s in not_asked) else vote
 
 
-def _voter(found: Found, reader: str) -> Vote:
+def _voter(found: Sequence[Entity], reader: str) -> Vote:
     """The vote of a reader that found nothing, in the name of its model."""
-    model = next((v.model for e in found[0] for v in e.votes if not v.about), "")
+    model = next((v.model for e in found for v in e.votes if not v.about), "")
     return Vote(reader=reader, model=model, about=NOTHING)
 
 

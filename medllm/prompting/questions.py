@@ -105,6 +105,14 @@ class Questions:
         other.more = more
         return other
 
+    def in_other_order(self) -> "Questions":
+        """The same questions with the pack's examples from the last to the first. Raises SchemaError where there are not two."""
+        if len(self.examples) < 2:
+            raise SchemaError(f"the schema {self.schema.name!r} has fewer than two examples", hint="they cannot stand in another order")
+        other = copy.copy(self)
+        other._answers = {task: answers[::-1] for task, answers in self._answers.items()}
+        return other
+
     # --- entities: every line of a chunk ---------------------------------------------------------------------------
 
     def entities(self, chunk: Chunk) -> Question:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medllm.document import Entity, Extraction
-from medllm.ensemble.calibration import DISPUTES, READERS, Calibrator, features
+from medllm.ensemble.calibration import EXTRA, READERS, Calibrator, features
 from medllm.errors import InputError
 from medllm.evaluation.matching import align
 from medllm.formats.annotated import read_annotated
@@ -76,7 +76,7 @@ def fit_calibrator(
     crossed = cross_fit(judged, seed=seed)
     weights, bias = _fit(judged)
     lanes = {promise: at for promise in PROMISES if (at := threshold(crossed, promise)) is not None}
-    readers = ",".join(sorted({v.reader for j in judged for v in j.entity.votes if v.reader in (*READERS, DISPUTES)}))
+    readers = ",".join(sorted({v.reader for j in judged for v in j.entity.votes if v.reader in (*READERS, *EXTRA)}))
     calibrator = Calibrator(weights, bias, _keep(crossed), lanes, schema, {**about, "readers": readers})
     ece, bins = calibration_error([j.probability for j in crossed], [j.right for j in crossed])
     raw = [(v.score, j.right) for j in crossed for v in j.entity.votes[:1] if v.score is not None]
