@@ -15,6 +15,7 @@ import datetime
 import json
 import os
 import platform
+import random
 import sys
 import time
 from collections import Counter
@@ -22,11 +23,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ensemble import LABELS, MAP, calibrated, figure, main_of, models, with_policy
+from ensemble import LABELS, MAP, Notes, calibrated, figure, main_of, models, with_policy
 from machine import cpu_model
 
 from medllm.document import Entity, Vote
 from medllm.engines.embedded import EmbeddedEngine
+from medllm.ensemble.calibration import NOTHING
 from medllm.ensemble.disputes import LLM_ONLY, Dispute, find_disputes, with_votes
 from medllm.ensemble.reconcile import Joined, join, settle
 from medllm.ensemble.shipped import find_policy
@@ -39,6 +41,9 @@ from medllm.prompting.reader import PromptedReader
 from medllm.prompting.render import Prompts
 from medllm.runs.directory import read_run
 from medllm.schema import Schema
+from medllm.training.links import FOLDS
+
+SAMPLES = 1000
 
 
 def main() -> None:
@@ -70,21 +75,18 @@ def main() -> None:
     parsed = registry.reader("brat")(Path(root) / "kiwi-mtsamples" / "train", None)
     gold = {i: x for i, x in main_of(labelmap.apply(e.extraction, chosen, schema) for e in parsed).items() if i in answers}
     votes = {i: {int(n): Vote(**vote) for n, vote in answers[i]["votes"].items()} for i in ids}
-    before, after = ({}, {})
+    before: Notes = {}
+    after: Notes = {}
     for i in ids:
         for notes, mentions in ((before, joined[i]), (after, with_votes(joined[i], votes[i]))):
             answer = settle(mentions, (), known=LABELS)
             notes[i] = tagged[i].model_copy(update={"entities": answer.entities, "rejected": answer.rejected})
-    both, _ = calibrated(before, gold)
-    asked, lane = calibrated(after, gold)
-    exact = {name: score(gold, notes, "exact", LABELS, 1000) for name, notes in (("both", both), ("both_and_disputes", asked))}
-    compared = compare(exact["both_and_disputes"], exact["both"])
     record = {
         "benchmark": "disputes",
         "name": options.name,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "command": "python evals/benchmarks/disputes.py --tagger RUN --llm RUN --model FILE --work FILE",
-        "data": "kiwi-mtsamples/train, of the 20 sampled notes those with the fewest disputes first, as far as the time went",
+        "data": "kiwi-mtsamples/train, of the 20 sampled notes one, and those with the fewest disputes, as far as the time went",
         "notes": len(ids),
         "of_notes": len(joined),
         "mentions": sum(len(joined[i]) for i in ids),
@@ -92,8 +94,7 @@ def main() -> None:
         "without_answer": sum(len(disputes[i]) - len(votes[i]) for i in ids),
         "readers": {"tagger": models(tagged), "llm": models(prompted)},
         "kinds": kinds(ids, disputes, votes, gold),
-        "calibrated": {name: figure(result) for name, result in exact.items()}
-        | {"gain": round(exact["both_and_disputes"].micro.f1 - exact["both"].micro.f1, 4), "p": compared.p, "ece": lane["ece"]},
+        "calibrated": calibrated_with(before, after, gold),
         "cost": {
             name: round(sum(a["cost"][name] for a in answers.values()), 1)
             for name in ("requests", "prompt_tokens", "cached_tokens", "completion_tokens", "cpu_seconds")
@@ -142,25 +143,53 @@ def kept(work: Path) -> dict[str, dict[str, Any]]:
     return {line["note"]: line for line in map(json.loads, work.read_text().splitlines())} if work.exists() else {}
 
 
+def calibrated_with(before: Notes, after: Notes, gold: Notes) -> dict[str, Any] | None:
+    """Two readers, calibrated without and with the answers; None where the notes are too few to fit on the others."""
+    if len(before) <= FOLDS:
+        return None
+    (without, _), (with_answers, lane) = calibrated(before, gold), calibrated(after, gold)
+    exact = {name: score(gold, notes, "exact", LABELS, SAMPLES) for name, notes in (("both", without), ("both_and_disputes", with_answers))}
+    gain = exact["both_and_disputes"].micro.f1 - exact["both"].micro.f1
+    p = compare(exact["both_and_disputes"], exact["both"]).p
+    return {name: figure(result) for name, result in exact.items()} | {"gain": round(gain, 4), "p": p, "ece": lane["ece"]}
+
+
 def kinds(
     ids: list[str], disputes: dict[str, dict[int, Dispute]], votes: dict[str, dict[int, Vote]], gold: dict[str, Any]
 ) -> dict[str, Any]:
     """For each kind of dispute: how often the answer is right and how often the tagger is; so too for each answer."""
-    counts: dict[str, Counter[str]] = {}
+    counts: dict[str, dict[str, Counter[str]]] = {}
     for i in ids:
         truth = {key(e) for e in gold[i].entities}
         for number, vote in votes[i].items():
             dispute = disputes[i][number]
             right = [key(c) in truth for c in dispute.candidates]
             said = vote.about.partition("=")[0] or "same"
-            answer = not any(right) if said == "nothing" else right[0 if said == "same" else 1]
+            answer = not any(right) if said == NOTHING else right[0 if said == "same" else 1]
             tagger = not right[0] if dispute.kind == LLM_ONLY else right[0]
-            name = {"same": "this one", "nothing": "none"}.get(said, "the other")
+            name = {"same": "this one", NOTHING: "none"}.get(said, "the other")
             for group in (dispute.kind, f"{dispute.kind}, {name}", "all"):
-                counts.setdefault(group, Counter()).update(disputes=1, answer=answer, tagger=tagger)
+                counts.setdefault(group, {}).setdefault(i, Counter()).update(disputes=1, answer=answer, tagger=tagger)
+    return {group: shares(list(by_note.values())) for group, by_note in sorted(counts.items())}
+
+
+def shares(by_note: list[Counter[str]]) -> dict[str, Any]:
+    """The shares that are right, with the interval of a bootstrap over notes for the answers and for their lead over the tagger."""
+
+    def share(notes: list[Counter[str]], who: str) -> float:
+        return sum(n[who] for n in notes) / sum(n["disputes"] for n in notes)
+
+    def interval(values: list[float]) -> list[float]:
+        return [round(sorted(values)[int(SAMPLES * q)], 3) for q in (0.025, 0.975)]
+
+    chance = random.Random(0)
+    drawn = [chance.choices(by_note, k=len(by_note)) for _ in range(SAMPLES)]
     return {
-        group: {"disputes": n["disputes"]} | {who: round(n[who] / n["disputes"], 3) for who in ("answer", "tagger")}
-        for group, n in sorted(counts.items())
+        "disputes": sum(n["disputes"] for n in by_note),
+        "answer": round(share(by_note, "answer"), 3),
+        "interval": interval([share(notes, "answer") for notes in drawn]),
+        "tagger": round(share(by_note, "tagger"), 3),
+        "lead_interval": interval([share(notes, "answer") - share(notes, "tagger") for notes in drawn]),
     }
 
 

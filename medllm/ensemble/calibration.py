@@ -124,8 +124,8 @@ class Calibrator:
             weights = {str(k): float(v) for k, v in data["weights"].items()}
             lanes = {float(k): float(v) for k, v in data["lanes"].items()}
             about = {str(k): str(v) for k, v in data["about"].items()}
-            parts = {name: _part(data[name]) for name in PARTS if name in data}
-            return cls(weights, float(data["bias"]), float(data["keep"]), lanes, str(data["schema"]), about, **parts)
+            parts = [_part(data[name]) if name in data else None for name in PARTS]
+            return cls(weights, float(data["bias"]), float(data["keep"]), lanes, str(data["schema"]), about, None, *parts)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise ModelError(f"{path} is no calibrator", hint="give what `medllm train calibrator` wrote") from None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from medllm.document import Entity, Extraction
 from medllm.ensemble.calibration import EXTRA, READERS, Calibrator, features
+from medllm.ensemble.links import Logistic
 from medllm.errors import InputError
 from medllm.evaluation.matching import align
 from medllm.formats.annotated import read_annotated
@@ -229,14 +230,15 @@ def with_links(
 ) -> tuple[Calibrator, CalibratorScores]:
     """The calibrator with probabilities of relations and assertions, where runs and gold have enough of them."""
     sure = {mention_key(j.note, j.entity): j.probability for j in cross_fit(judged)}
-    parts, links = {}, []
+    parts: dict[str, Logistic] = {}
+    links = []
     for name, cases in (("relations", relation_cases(runs, gold, sure)), ("assertions", assertion_cases(runs, gold, sure))):
         if enough(cases):
             parts[name] = fit(cases)
             judged_by_others = crossed(cases)
             ece, _ = calibration_error([p for _, p in judged_by_others], [c.right for c, _ in judged_by_others])
             links.append((name, len(cases), sum(c.right for c in cases) / len(cases), ece))
-    return replace(calibrator, **parts), replace(scores, links=tuple(links))
+    return replace(calibrator, relations=parts.get("relations"), assertions=parts.get("assertions")), replace(scores, links=tuple(links))
 
 
 def write_calibrator(calibrator: Calibrator, scores: CalibratorScores, folder: Path, *, command: str) -> None:
