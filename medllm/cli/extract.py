@@ -166,6 +166,23 @@ def extract(
             rich_help_panel=_READING,
         ),
     ] = None,
+    disputes: Annotated[
+        bool,
+        typer.Option(
+            "--disputes/--no-disputes",
+            help="With --readers both: ask the model again about what the two do not agree on, in closed questions.",
+            rich_help_panel=_READING,
+        ),
+    ] = False,
+    second_voice: Annotated[
+        str | None,
+        typer.Option(
+            metavar="layout|examples",
+            help="For a schema without a tagger (--readers llm): read a second time, layout (in the other one) or examples (in another "
+            "order), and say where the two agree.",
+            rich_help_panel=_READING,
+        ),
+    ] = None,
     layout: Annotated[str, typer.Option(help="lines (line-pinned) or copy (copy-with-tags).", rich_help_panel=_READING)] = "lines",
     assertion: Annotated[str, typer.Option(help="Whose assertions are taken: rules or llm.", rich_help_panel=_READING)] = "rules",
     chunk_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a note that one prompt asks about.", rich_help_panel=_READING)] = 64,
@@ -264,6 +281,8 @@ def extract(
             calibrator=calibrator,
             min_precision=min_precision,
             budget=budget,
+            disputes=disputes,
+            second_voice=second_voice,
             examples=examples or None,
             examples_tokens=examples_tokens,
         )

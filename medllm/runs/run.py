@@ -85,6 +85,8 @@ def configuration(extractor: Extractor) -> dict[str, Any]:
         "assertion": extractor.prompted.assertion,
         "relations": extractor.prompted.relations,
         **({"budget": extractor.budget} if extractor.budget is not None else {}),
+        **({"disputes": True} if extractor.disputes else {}),
+        **({"second_voice": extractor.second_voice} if extractor.second_voice else {}),
         "boundary": "off" if extractor.prompted.boundary is None else extractor.prompted.boundary.digest,
         "chunk_tokens": extractor.prompted.chunk_tokens,
         "context_tokens": extractor.engine.context_tokens,
