@@ -65,7 +65,8 @@ class Extractor:
     what ``medllm train calibrator`` wrote, ``auto`` (the shipped one of the shipped tagger) or ``off``: mentions get a probability, and
     those below its threshold are ``rejected``; ``min_precision`` asks it for lanes.
     ``budget``: with both readers, so many tokens of a note's text the language model may read, where the tagger is least sure.
-    ``linker`` gives mentions codes. Made once, used for many notes; ``close`` it, or use it as a context manager.
+    ``linker`` gives mentions codes; with ``link_choice="llm"`` the language model chooses where only near names are found.
+    Made once, used for many notes; ``close`` it, or use it as a context manager.
 
     Raises SchemaError, ModelError or EngineError if it cannot be set up. What cannot be read later is in the ledger instead, but for a
     server that has gone away: ServerLostError then stops the reading.
@@ -90,6 +91,7 @@ class Extractor:
         tagger_labels: Mapping[str, str] | None = None,
         deid: str | Deidentifier = OFF,
         linker: "Linkers | None" = None,
+        link_choice: str = OFF,
         tagger_relations: str | Path | RelationClassifier | None = None,
         boundary: str | Path | BoundaryPolicy = AUTO,
         calibrator: str | Path | Calibrator = AUTO,
@@ -156,6 +158,12 @@ class Extractor:
         self.calibrator = find_calibrator(calibrator, self.schema, min_precision, tagger=fingerprint)
         self.deid = None if deid == OFF else Deidentifier(deid) if isinstance(deid, str) else deid
         self.linker = linker
+        if link_choice != OFF and (link_choice != LLM or linker is None or self.readers == TAGGER or self.deid is not None):
+            raise UsageError(
+                "the language model can choose codes only where it reads notes as they are and there is a terminology",
+                hint="give --link NAME --link-choice llm, with neither --readers tagger nor --deid",
+            )
+        self.chooses_codes = link_choice == LLM
         self._loop = BackgroundLoop()
 
     @property
@@ -177,7 +185,14 @@ class Extractor:
         reading = await self._read_unlinked(note, turns)
         if self.linker is None:
             return reading
-        return replace(reading, extraction=await asyncio.to_thread(self.linker.link, reading.extraction))
+        reading = replace(reading, extraction=await asyncio.to_thread(self.linker.link, reading.extraction))
+        if not self.chooses_codes:
+            return reading
+        from medllm.linking.choice import Chooser
+
+        questions = self.prompted.questions
+        extraction, requests = await Chooser(self.engine, questions.prompts, questions.language).choose(reading.extraction, self.linker)
+        return replace(reading, extraction=extraction, requests=(*reading.requests, *requests))
 
     async def _read_unlinked(self, note: Note, turns: asyncio.Semaphore) -> Reading:
         if self.tagger is not None and (self.readers == TAGGER or (self.readers == AUTO and self.tagger.reads(language_of(note.text)))):

@@ -39,7 +39,7 @@ from medllm.runs.directory import EXTRACTIONS, USAGE
 from medllm.schema import Schema
 
 SAMPLES = Path(__file__).parents[1] / "samples"
-SUITES = {"pharmacovigilance": "phee-60.txt", "trial-eligibility": "chia-16.txt", "case-report": "maccrobat-4.txt"}
+SUITES = {"pharmacovigilance": "phee-30.txt", "trial-eligibility": "chia-8.txt", "case-report": "maccrobat-2.txt"}
 METRICS = ("exact", "overlap")
 
 
@@ -115,7 +115,7 @@ def read_sample(chosen: suite.Suite, schema: Schema, gold: Gold, out: Path, give
     usage = [json.loads(line) for line in (out / USAGE).read_text().splitlines()]
     assert chosen.labels
     return scores(gold.notes, pred, chosen.labels, given.resamples) | {
-        "ledger": len(done.run.ledger),
+        "ledger": done.run.ledger,
         "seconds": round(sum(request["seconds"] for request in usage), 1),
         "completion_tokens": sum(request["completion_tokens"] for request in usage),
     }
