@@ -123,6 +123,8 @@ def read_sample(chosen: suite.Suite, schema: Schema, gold: Gold, out: Path, give
 
 def scores(gold: Mapping[str, Extraction], pred: Mapping[str, Extraction], labels: Sequence[str], samples: int) -> dict[str, Any]:
     chosen = {note_id: pred[note_id] for note_id in gold}
+    occurring = {e.label for notes in (gold, chosen) for x in notes.values() for e in x.entities}
+    labels = [label for label in labels if label in occurring]
     size = {"notes": len(gold), "characters": sum(len(x.note.text) for x in gold.values())}
     return size | {metric: score(gold, chosen, metric, labels, samples).summary() for metric in METRICS}
 
