@@ -191,7 +191,8 @@ class Extractor:
         from medllm.linking.choice import Chooser
 
         questions = self.prompted.questions
-        extraction, requests = await Chooser(self.engine, questions.prompts, questions.language).choose(reading.extraction, self.linker)
+        chooser = Chooser(self.engine, questions.prompts, questions.language)
+        extraction, requests = await chooser.choose(reading.extraction, self.linker, turns)
         return replace(reading, extraction=extraction, requests=(*reading.requests, *requests))
 
     async def _read_unlinked(self, note: Note, turns: asyncio.Semaphore) -> Reading:

@@ -3,9 +3,11 @@
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from medllm.background import together
 from medllm.document import Entity, Extraction, LedgerEntry
 from medllm.engines.base import Engine, Request, Usage
 from medllm.errors import EngineError
@@ -35,8 +37,10 @@ class Chooser:
     prompts: Prompts
     language: str = "en"
 
-    async def choose(self, extraction: Extraction, linkers: Linkers) -> tuple[Extraction, tuple[RequestUsage, ...]]:
-        """The linked extraction with the concepts chosen in the place of near ones, and what asking cost.
+    async def choose(
+        self, extraction: Extraction, linkers: Linkers, turns: asyncio.Semaphore | None = None
+    ) -> tuple[Extraction, tuple[RequestUsage, ...]]:
+        """The linked extraction with the concepts chosen in the place of near ones, and what asking cost. Questions wait for their turns.
 
         "None of these" takes a near code away; a mention whose question was not answered keeps it, and is in the ledger.
         """
@@ -45,8 +49,8 @@ class Chooser:
         changed = {id(entity): entity for entity in extraction.entities}
         for linker in linkers:
             open_ = await asyncio.to_thread(_open, linker, extraction)
-            asked = [self._ask(extraction, entity, shown, linker) for entity, shown in open_.values()]
-            answers = dict(zip(open_, await asyncio.gather(*asked), strict=True))
+            asked = [self._ask(extraction, entity, shown, linker, turns or nullcontext()) for entity, shown in open_.values()]
+            answers = dict(zip(open_, await together(asked), strict=True))
             for answer in answers.values():
                 requests += answer.requests
                 ledger += answer.ledger
@@ -62,7 +66,9 @@ class Chooser:
         update = {"entities": tuple(changed.values()), "relations": relations, "ledger": (*extraction.ledger, *ledger)}
         return extraction.model_copy(update=update), tuple(requests)
 
-    async def _ask(self, extraction: Extraction, entity: Entity, shown: "_Shown", linker: Linker) -> "_Answer":
+    async def _ask(
+        self, extraction: Extraction, entity: Entity, shown: "_Shown", linker: Linker, turn: AbstractAsyncContextManager[None]
+    ) -> "_Answer":
         note, span = extraction.note, entity.span
         messages = self.prompts.messages(
             TASK,
@@ -82,7 +88,8 @@ class Chooser:
         schema = {"type": "object", "properties": {"answer": {"type": "string", "enum": numbers}}, "required": ["answer"]} if free else None
         where: Mapping[str, Any] = {"note_id": note.id, "start": span.start, "end": span.end}
         try:
-            completion = await self.engine.complete(Request(messages, constraint, _ROOM, json_schema=schema))
+            async with turn:
+                completion = await self.engine.complete(Request(messages, constraint, _ROOM, json_schema=schema))
         except EngineError as error:
             return _Answer(None, False, (), (LedgerEntry(reader=LINKER, reason="engine-error", detail=str(error), **where),))
         cost = Usage() if completion.from_cache else completion.usage
