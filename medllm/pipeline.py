@@ -72,7 +72,8 @@ class Extractor:
     ``disputes``: with both readers, what they do not agree on is put to the language model again, as closed questions.
     ``second_voice``: with the language model alone, it reads twice, the second time in the other ``layout`` or with its ``examples`` in
     another order, and ``confidence`` tells how far it agrees with itself.
-    ``linker`` gives mentions codes. Made once, used for many notes; ``close`` it, or use it as a context manager.
+    ``linker`` gives mentions codes; with ``link_choice="llm"`` the language model chooses where only near names are found.
+    Made once, used for many notes; ``close`` it, or use it as a context manager.
 
     Raises SchemaError, ModelError or EngineError if it cannot be set up. What cannot be read later is in the ledger instead, but for a
     server that has gone away: ServerLostError then stops the reading.
@@ -97,6 +98,7 @@ class Extractor:
         tagger_labels: Mapping[str, str] | None = None,
         deid: str | Deidentifier = OFF,
         linker: "Linkers | None" = None,
+        link_choice: str = OFF,
         tagger_relations: str | Path | RelationClassifier | None = None,
         boundary: str | Path | BoundaryPolicy = AUTO,
         calibrator: str | Path | Calibrator = AUTO,
@@ -177,6 +179,12 @@ class Extractor:
             raise UsageError("the calibrator was fitted on a second voice", hint="give --second-voice, or fit one without")
         self.deid = None if deid == OFF else Deidentifier(deid) if isinstance(deid, str) else deid
         self.linker = linker
+        if link_choice != OFF and (link_choice != LLM or linker is None or self.readers == TAGGER or self.deid is not None):
+            raise UsageError(
+                "the language model can choose codes only where it reads notes as they are and there is a terminology",
+                hint="give --link NAME --link-choice llm, with neither --readers tagger nor --deid",
+            )
+        self.chooses_codes = link_choice == LLM
         self._loop = BackgroundLoop()
 
     @property
@@ -200,7 +208,15 @@ class Extractor:
         reading = await self._read_unlinked(note, turns)
         if self.linker is None:
             return reading
-        return replace(reading, extraction=await asyncio.to_thread(self.linker.link, reading.extraction))
+        reading = replace(reading, extraction=await asyncio.to_thread(self.linker.link, reading.extraction))
+        if not self.chooses_codes:
+            return reading
+        from medllm.linking.choice import Chooser
+
+        questions = self.prompted.questions
+        chooser = Chooser(self.engine, questions.prompts, questions.language)
+        extraction, requests = await chooser.choose(reading.extraction, self.linker, turns)
+        return replace(reading, extraction=extraction, requests=(*reading.requests, *requests))
 
     async def _read_unlinked(self, note: Note, turns: asyncio.Semaphore) -> Reading:
         if self.tagger is not None and (self.readers == TAGGER or (self.readers == AUTO and self.tagger.reads(language_of(note.text)))):

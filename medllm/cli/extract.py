@@ -210,6 +210,16 @@ def extract(
             rich_help_panel=_READING,
         ),
     ] = None,
+    link_encoder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="A sentence encoder's folder or hub name, which orders near names by meaning.", rich_help_panel=_READING
+        ),
+    ] = None,
+    link_choice: Annotated[
+        str | None,
+        typer.Option(metavar="llm", help="llm: the language model chooses where only near names are found.", rich_help_panel=_READING),
+    ] = None,
     language: Annotated[
         str | None, typer.Option(help="Language of the prompts (en, zh); each note's own otherwise.", rich_help_panel=_READING)
     ] = None,
@@ -275,7 +285,8 @@ def extract(
             tagger=tagger,
             tagger_labels=label_pairs(tagger_labels),
             deid=OFF if deid is None or deid == OFF else Deidentifier(deid, ner=deid_ner),
-            linker=_linker(link, progress),
+            linker=_linker(link, link_encoder, progress),
+            link_choice=link_choice or OFF,
             tagger_relations=tagger_relations,
             boundary=boundary,
             calibrator=calibrator,
@@ -330,12 +341,16 @@ def _names(given: str) -> list[str]:
     return [name.strip() for name in given.split(",") if name.strip()]
 
 
-def _linker(given: str | None, progress: "Progress") -> "Linkers | None":
+def _linker(given: str | None, encoder: str | None, progress: "Progress") -> "Linkers | None":
+    from medllm.errors import UsageError
+
     if given is None:
+        if encoder is not None:
+            raise UsageError("an encoder for linking needs a terminology", hint="give --link NAME too")
         return None
     from medllm.linking import linkers
 
-    return linkers(_names(given), progress=progress)
+    return linkers(_names(given), encoder=encoder, progress=progress)
 
 
 def label_pairs(given: str | None) -> dict[str, str]:

@@ -60,6 +60,8 @@ def configuration(extractor: Extractor) -> dict[str, Any]:
     always["readers"] = extractor.readers
     if extractor.linker is not None:
         always["link"] = extractor.linker.fingerprint
+        if extractor.chooses_codes:
+            always["link_choice"] = "llm"
     if extractor.tagger is not None:
         tagger = extractor.tagger.tagger
         always |= {"tagger": tagger.config.name, "tagger_sha256": tagger.fingerprint, "tagger_labels": extractor.tagger.labels}
