@@ -27,12 +27,17 @@ def ground(note: Note, slot: Slot, found: Found, kind: type[Entity], vote: Vote)
 
 
 def score(completion: Completion, found: Found) -> float | None:
-    """The model's own probability of what it wrote for ``found``: the product over its tokens; None without logprobs.
+    """``probability`` of what the model wrote for ``found``."""
+    return probability(completion, found.where)
+
+
+def probability(completion: Completion, where: tuple[int, int]) -> float | None:
+    """The model's own probability of what it wrote in these characters: the product over its tokens; None without logprobs.
 
     Tokens that the grammar forced count as the model saw them before the grammar, so this is a score and not a probability of
     being right; the calibrator makes one of it.
     """
-    tokens = tokens_within(completion.logprobs, *found.where)
+    tokens = tokens_within(completion.logprobs, *where)
     return math.exp(sum(t.logprob for t in tokens)) if tokens else None
 
 

@@ -1,6 +1,7 @@
 """The way of a note through the readers. Read it from ``Extractor.read`` down."""
 
 import asyncio
+import copy
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +15,15 @@ from medllm.engines import EngineOptions, create_engine, create_later
 from medllm.engines.base import Engine
 from medllm.engines.none import NoEngine
 from medllm.ensemble.boundary import BoundaryPolicy
-from medllm.ensemble.calibration import Calibrator
+from medllm.ensemble.calibration import DISPUTES, EXTRA, SECOND, Calibrator
+from medllm.ensemble.disputes import find_disputes, with_votes
 from medllm.ensemble.gate import choose, tagger_score
-from medllm.ensemble.reconcile import judged, numbered, reconcile
+from medllm.ensemble.reconcile import join, judged, numbered, settle
+from medllm.ensemble.second import EXAMPLES, VOICES, as_second, heard_twice
 from medllm.ensemble.shipped import find_calibrator, find_policy
 from medllm.errors import UsageError
 from medllm.grammar.layout import get_layout
+from medllm.prompting.disputes import Verdicts, ask_again
 from medllm.prompting.questions import Questions
 from medllm.prompting.reader import CHUNK_TOKENS, LLM, RULES, PromptedReader
 from medllm.prompting.render import Prompts
@@ -65,7 +69,11 @@ class Extractor:
     what ``medllm train calibrator`` wrote, ``auto`` (the shipped one of the shipped tagger) or ``off``: mentions get a probability, and
     those below its threshold are ``rejected``; ``min_precision`` asks it for lanes.
     ``budget``: with both readers, so many tokens of a note's text the language model may read, where the tagger is least sure.
-    ``linker`` gives mentions codes. Made once, used for many notes; ``close`` it, or use it as a context manager.
+    ``disputes``: with both readers, what they do not agree on is put to the language model again, as closed questions.
+    ``second_voice``: with the language model alone, it reads twice, the second time in the other ``layout`` or with its ``examples`` in
+    another order, and ``confidence`` tells how far it agrees with itself.
+    ``linker`` gives mentions codes; with ``link_choice="llm"`` the language model chooses where only near names are found.
+    Made once, used for many notes; ``close`` it, or use it as a context manager.
 
     Raises SchemaError, ModelError or EngineError if it cannot be set up. What cannot be read later is in the ledger instead, but for a
     server that has gone away: ServerLostError then stops the reading.
@@ -90,11 +98,14 @@ class Extractor:
         tagger_labels: Mapping[str, str] | None = None,
         deid: str | Deidentifier = OFF,
         linker: "Linkers | None" = None,
+        link_choice: str = OFF,
         tagger_relations: str | Path | RelationClassifier | None = None,
         boundary: str | Path | BoundaryPolicy = AUTO,
         calibrator: str | Path | Calibrator = AUTO,
         min_precision: float | None = None,
         budget: int | None = None,
+        disputes: bool = False,
+        second_voice: str | None = None,
         examples: str | Sequence[str] | AnnotatedExamples | None = None,
         examples_tokens: int = EXAMPLES_TOKENS,
     ) -> None:
@@ -152,11 +163,28 @@ class Extractor:
         if budget is not None and (readers != BOTH or deid != OFF):
             raise UsageError("a budget is for the language model beside the tagger", hint="give --readers both, and no --deid")
         self.budget = budget
+        if disputes and (readers != BOTH or deid != OFF):
+            raise UsageError("disputes are between the tagger and the language model", hint="give --readers both, and no --deid")
+        self.disputes = disputes
+        if second_voice is not None and (self.readers != LLM or second_voice not in VOICES):
+            raise UsageError("a second voice is the language model's, alone", hint=f"--readers llm --second-voice {' or '.join(VOICES)}")
+        self.second_voice = second_voice
+        self.second = None if second_voice is None else self._second_reader(second_voice)
         fingerprint = None if self.tagger is None else self.tagger.tagger.fingerprint
         folder = self.tagger.tagger.folder if isinstance(self.tagger, TaggerReader) else None
         self.calibrator = find_calibrator(calibrator, self.schema, min_precision, tagger=fingerprint, folder=folder)
+        if self.calibrator is not None and DISPUTES in self.calibrator.readers and not disputes:
+            raise UsageError("the calibrator was fitted on answers about disputes", hint="give --disputes, or fit one without")
+        if self.calibrator is not None and SECOND in self.calibrator.readers and second_voice is None:
+            raise UsageError("the calibrator was fitted on a second voice", hint="give --second-voice, or fit one without")
         self.deid = None if deid == OFF else Deidentifier(deid) if isinstance(deid, str) else deid
         self.linker = linker
+        if link_choice != OFF and (link_choice != LLM or linker is None or self.readers == TAGGER or self.deid is not None):
+            raise UsageError(
+                "the language model can choose codes only where it reads notes as they are and there is a terminology",
+                hint="give --link NAME --link-choice llm, with neither --readers tagger nor --deid",
+            )
+        self.chooses_codes = link_choice == LLM
         self._loop = BackgroundLoop()
 
     @property
@@ -167,6 +195,8 @@ class Extractor:
     @engine.setter
     def engine(self, engine: Engine) -> None:
         self.prompted.engine = engine
+        if self.second is not None:
+            self.second.engine = engine
 
     # --- one note, from its text to its mentions -------------------------------------------------------------------
 
@@ -178,7 +208,15 @@ class Extractor:
         reading = await self._read_unlinked(note, turns)
         if self.linker is None:
             return reading
-        return replace(reading, extraction=await asyncio.to_thread(self.linker.link, reading.extraction))
+        reading = replace(reading, extraction=await asyncio.to_thread(self.linker.link, reading.extraction))
+        if not self.chooses_codes:
+            return reading
+        from medllm.linking.choice import Chooser
+
+        questions = self.prompted.questions
+        chooser = Chooser(self.engine, questions.prompts, questions.language)
+        extraction, requests = await chooser.choose(reading.extraction, self.linker, turns)
+        return replace(reading, extraction=extraction, requests=(*reading.requests, *requests))
 
     async def _read_unlinked(self, note: Note, turns: asyncio.Semaphore) -> Reading:
         if self.tagger is not None and (self.readers == TAGGER or (self.readers == AUTO and self.tagger.reads(language_of(note.text)))):
@@ -187,49 +225,75 @@ class Extractor:
             if self.budget is not None:
                 return await self._read_cascade(note, self.tagger, turns, self.budget)
             tagged, prompted = await together([self._read_tagged(note, self.tagger), self._read_with_model(note, turns)])
-            return self._reconciled(tagged, prompted)
+            return await self._reconciled(tagged, prompted, turns)
+        if self.second is not None:
+            both = await together([self._read_with_model(note, turns), self._read_with_model(note, turns, self.second)])
+            return heard_twice(both[0], as_second(both[1]), self._calibrator_of(LLM))
         return _judged(await self._read_with_model(note, turns), self._calibrator_of(LLM))
 
-    async def _read_with_model(self, note: Note, turns: asyncio.Semaphore) -> Reading:
+    async def _read_with_model(self, note: Note, turns: asyncio.Semaphore, reader: PromptedReader | None = None) -> Reading:
+        reader = reader or self.prompted
         if self.deid is not None:
             replaced = await asyncio.to_thread(self.deid.replace, note)
-            return _of_original(replaced, await self.prompted.read(replaced.note, turns))
-        return await self.prompted.read(note, turns)
+            return _of_original(replaced, await reader.read(replaced.note, turns))
+        return await reader.read(note, turns)
+
+    def _second_reader(self, voice: str) -> PromptedReader:
+        """The language model, asked otherwise."""
+        second, questions = copy.copy(self.prompted), self.prompted.questions
+        if voice == EXAMPLES:
+            second.questions = questions.in_other_order()
+        else:
+            layout = get_layout("copy" if questions.layout.name == "lines" else "lines")
+            second.questions = Questions(self.schema, layout, questions.prompts, questions.language)
+        second.relations = False
+        return second
 
     async def _read_cascade(self, note: Note, tagger: TaggerReader | PointerReader, turns: asyncio.Semaphore, budget: int) -> Reading:
         """The tagger reads everything, the language model the parts of which the tagger is least sure, within the budget."""
         tagged = await self._read_tagged(note, tagger)
         left: list[Span] = []
+        rest = budget
 
         def worth_it(chunks: Sequence[Chunk]) -> list[int]:
             asked = [number for number, chunk in enumerate(chunks) if chunk.lines]
             parts = [Span(start=chunks[number].start, end=chunks[number].end) for number in asked]
             costs = [sum(self.engine.count_tokens(line.view) for line in chunks[number].lines) for number in asked]
             chosen = {asked[n] for n in choose(parts, costs, tagged.extraction.entities, budget, tagger_score)}
+            nonlocal rest
+            rest -= sum(cost for number, cost in zip(asked, costs, strict=True) if number in chosen)
             left.extend(part for number, part in zip(asked, parts, strict=True) if number not in chosen)
             return [number for number, chunk in enumerate(chunks) if number in chosen or not chunk.lines]
 
-        return self._reconciled(tagged, await self.prompted.read(note, turns, worth_it), left)
+        prompted = await self.prompted.read(note, turns, worth_it)
+        return await self._reconciled(tagged, prompted, turns, left, rest)
 
-    def _reconciled(self, tagged: Reading, prompted: Reading, not_asked: Sequence[Span] = ()) -> Reading:
-        """Two readings of one note as one."""
+    async def _reconciled(
+        self, tagged: Reading, prompted: Reading, turns: asyncio.Semaphore, not_asked: Sequence[Span] = (), rest: int | None = None
+    ) -> Reading:
+        """Two readings of one note as one; ``rest`` is what is left of a budget."""
         tagged = _judged(tagged, self._calibrator_of(TAGGER))
         first, second = tagged.extraction, prompted.extraction
         known = () if self.tagger is None else self.tagger.labels.values()
-        found = (first.entities, first.relations), (second.entities, second.relations)
-        answer = reconcile(*found, known=known, calibrator=self._calibrator_of(TAGGER, LLM), not_asked=not_asked)
+        links = (*first.relations, *second.relations)
+        joined = join((first.entities, ()), (second.entities, ()), known=known, not_asked=not_asked)
+        verdicts = Verdicts()
+        if self.disputes:
+            verdicts = await ask_again(self.prompted, first.note, find_disputes(joined), turns, rest)
+            joined = with_votes(joined, verdicts.votes)
+        answer = settle(joined, links, known=known, calibrator=self._calibrator_of(TAGGER, LLM))
         extraction = Extraction(
             note=first.note,
             entities=answer.entities,
             relations=answer.relations,
-            ledger=(*first.ledger, *second.ledger),
+            ledger=(*first.ledger, *second.ledger, *verdicts.ledger),
             rejected=numbered((*answer.rejected, *first.rejected), "X"),
         )
-        return Reading(extraction, prompted.requests, tagged.read | prompted.read, prompted.left)
+        return Reading(extraction, (*prompted.requests, *verdicts.requests), tagged.read | prompted.read, prompted.left)
 
     def _calibrator_of(self, *readers: str) -> Calibrator | None:
-        """The calibrator, if it was fitted on votes of these readers."""
-        return self.calibrator if self.calibrator is not None and self.calibrator.readers == set(readers) else None
+        """The calibrator, if it was fitted on votes of these readers; answers about disputes only add to them."""
+        return self.calibrator if self.calibrator is not None and self.calibrator.readers - {*EXTRA} == set(readers) else None
 
     async def _read_tagged(self, note: Note, tagger: TaggerReader | PointerReader) -> Reading:
         entities, relations = await asyncio.to_thread(tagger.read, note)

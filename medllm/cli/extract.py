@@ -162,6 +162,23 @@ def extract(
             rich_help_panel=_READING,
         ),
     ] = None,
+    disputes: Annotated[
+        bool,
+        typer.Option(
+            "--disputes/--no-disputes",
+            help="With --readers both: ask the model again about what the two do not agree on, in closed questions.",
+            rich_help_panel=_READING,
+        ),
+    ] = False,
+    second_voice: Annotated[
+        str | None,
+        typer.Option(
+            metavar="layout|examples",
+            help="For a schema without a tagger (--readers llm): read a second time, layout (in the other one) or examples (in another "
+            "order), and say where the two agree.",
+            rich_help_panel=_READING,
+        ),
+    ] = None,
     layout: Annotated[str, typer.Option(help="lines (line-pinned) or copy (copy-with-tags).", rich_help_panel=_READING)] = "lines",
     assertion: Annotated[str, typer.Option(help="Whose assertions are taken: rules or llm.", rich_help_panel=_READING)] = "rules",
     chunk_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a note that one prompt asks about.", rich_help_panel=_READING)] = 64,
@@ -188,6 +205,16 @@ def extract(
             "table:PATH.",
             rich_help_panel=_READING,
         ),
+    ] = None,
+    link_encoder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="A sentence encoder's folder or hub name, which orders near names by meaning.", rich_help_panel=_READING
+        ),
+    ] = None,
+    link_choice: Annotated[
+        str | None,
+        typer.Option(metavar="llm", help="llm: the language model chooses where only near names are found.", rich_help_panel=_READING),
     ] = None,
     language: Annotated[
         str | None, typer.Option(help="Language of the prompts (en, zh); each note's own otherwise.", rich_help_panel=_READING)
@@ -254,12 +281,15 @@ def extract(
             tagger=tagger,
             tagger_labels=label_pairs(tagger_labels),
             deid=OFF if deid is None or deid == OFF else Deidentifier(deid, ner=deid_ner),
-            linker=_linker(link, progress),
+            linker=_linker(link, link_encoder, progress),
+            link_choice=link_choice or OFF,
             tagger_relations=tagger_relations,
             boundary=boundary,
             calibrator=calibrator,
             min_precision=min_precision,
             budget=budget,
+            disputes=disputes,
+            second_voice=second_voice,
             examples=examples or None,
             examples_tokens=examples_tokens,
         )
@@ -311,12 +341,16 @@ def _names(given: str) -> list[str]:
     return [name.strip() for name in given.split(",") if name.strip()]
 
 
-def _linker(given: str | None, progress: "Progress") -> "Linkers | None":
+def _linker(given: str | None, encoder: str | None, progress: "Progress") -> "Linkers | None":
+    from medllm.errors import UsageError
+
     if given is None:
+        if encoder is not None:
+            raise UsageError("an encoder for linking needs a terminology", hint="give --link NAME too")
         return None
     from medllm.linking import linkers
 
-    return linkers(_names(given), progress=progress)
+    return linkers(_names(given), encoder=encoder, progress=progress)
 
 
 def label_pairs(given: str | None) -> dict[str, str]:

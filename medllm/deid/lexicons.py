@@ -40,3 +40,8 @@ def is_given(word: str) -> bool:
 def is_surname(word: str) -> bool:
     """True for a family name; of one with a hyphen either part."""
     return any(part in lexicon("surnames") for part in fold(word).split("-"))
+
+
+def is_place(word: str) -> bool:
+    """True for a word that a city or country is called by, or that names of places are made of."""
+    return fold(word) in lexicon("cities") | lexicon("countries") | lexicon("place_words")

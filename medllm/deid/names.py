@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import regex
 
 from medllm.deid.findings import Finding, matched
-from medllm.deid.lexicons import fold, is_eponym, is_given, is_surname, is_word, lexicon
+from medllm.deid.lexicons import fold, is_eponym, is_given, is_place, is_surname, is_word, lexicon
 
 PATIENT, DOCTOR, USERNAME = "PATIENT", "DOCTOR", "USERNAME"
 
@@ -17,7 +17,9 @@ _WORD = (
 _TOKEN = regex.compile(rf"(?P<word>{_WORD})(?P<dot>\.?)")
 _GAP = regex.compile(r"[ \t]{1,2}(?:\(|\"|“)?|\.(?=\p{Lu})|(?<=\.)(?=\p{Lu})")
 _COMMA = regex.compile(r"[ \t]?,[ \t]{0,2}")
-_PARTICLES = frozenset(["van", "von", "de", "del", "della", "la", "le", "di", "da", "dos", "bin", "al", "el", "ter", "ben", "mac", "st"])
+_PARTICLES = frozenset(
+    ["van", "von", "den", "der", "de", "del", "della", "la", "le", "di", "da", "dos", "bin", "al", "el", "ter", "ben", "mac", "st"]
+)
 _SUFFIXES = frozenset(["jr", "sr", "ii", "iii", "iv"])
 
 _DEGREE = (
@@ -67,7 +69,7 @@ _KIN = regex.compile(
     r"\b(?:wife|husband|spouse|sons?|daughters?|dtr|mothers?|mom|fathers?|dad|sisters?|brothers?|siblings?|aunt|uncle|partner"
     r"|roommate|friend|neighbou?r|caregiver"
     r"|grand(?:daughter|son|mother|father)|niece|nephew|fianc[eé]e?|girlfriend|boyfriend|ex-?wife|ex-?husband"
-    r"|daughter[ -]in[ -]law|son[ -]in[ -]law|cousin|aide|staff"
+    r"|daughter[ -]in[ -]law|son[ -]in[ -]law|step(?:son|daughter|mother|father)|cousin|aide|staff|kid|child|baby's name"
     r"|teacher|coach|name[sd]?|called|twin|baby)(?:[ ](?:is|was|named|called)|[ ]?[,(:]|[ ]?,?[ ]aged?)?[ ](?:M(?:r|s"
     r"|rs)\.?[ ])?(?=\p{Lu})",
     regex.IGNORECASE,
@@ -83,7 +85,9 @@ _BEHIND = regex.compile(r"[ ](?P<word>\p{Lu}\p{Ll}+)(?![\p{L}\d'’/-])")
 _SIGNATURE = regex.compile(r"(?<=\n)(?P<a>\p{Lu}[\p{L}'’-]+)(?:/(?P<b>\p{Lu}[\p{L}'’-]+))?[ ]*(?=\n?$|\n*\Z)")
 _GREETING = regex.compile(r"^[ \t]*(?:Dear|Hi|Hello)[ ](?:Dr\.?[ ]|M(?:r|s|rs)\.?[ ])?(?=\p{Lu})", regex.MULTILINE)
 _CLOSING = regex.compile(
-    r"(?:thank you|thanks|sincerely|regards|yours(?: truly)?|best|cheers|this is|my name is|certify that"
+    r"(?:thank you|thanks|sincerely|regards|yours(?: truly)?|best|cheers|this is|certify that"
+    r"|\b(?:my|the|his|her|their|legal|maiden|full|first|last|middle)[ ](?:(?:legal|maiden|full|first|last|middle)[ ])?name"
+    r"(?:[ ](?:is|was)|\?)"
     r"|/e?s/)[, ]{0,2}[ ]*\n?[ ]*(?=\p{Lu})",
     regex.IGNORECASE,
 )
@@ -165,6 +169,7 @@ def _by_lists(text: str) -> Iterator[Finding]:
             or (comma and is_given(words[1]))
             or (is_given(words[0]) and is_surname(words[-1]))
             or (plain and is_surname(words[-1]))
+            or (plain and len(words) == 2 and not comma and not any(is_place(w) for w in words))  # of a people that no list knows
         )
         if pair or (initial and named) or (comma and len(words) >= 2 and named) or (whole_line and len(words) >= 2 and named):
             yield Finding(*span, PATIENT, 0.6)

@@ -7,17 +7,28 @@ It is fitted on notes with gold (``medllm train calibrator``); probabilities are
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from medllm.document import Entity, sha256
+from medllm.document import Entity, Relation, Vote, sha256
+from medllm.ensemble.links import ASSERTION, Logistic, assertion_features, bounded_logit, has_assertion, relation_features, voice_of
 from medllm.errors import ModelError, UsageError
+from medllm.schema import attribute_value
 
 VERSION = 1
 ACCEPTED, REVIEW = "accepted", "review"
 READERS = ("tagger", "llm")
-_HIGHEST = 7.0
+DISPUTES = "llm-disputes"
+"""The reader whose votes are the language model's answers about disputes."""
+SECOND = "llm-second"
+"""The reader whose votes are the language model's second voice."""
+EXTRA = (DISPUTES, SECOND)
+NOTHING = "nothing"
+CALIBRATOR = "calibrator"
+"""The reader whose votes are the probabilities of assertions."""
+PARTS = ("relations", "assertions")
 
 
 @dataclass(frozen=True)
@@ -36,6 +47,9 @@ class Calibrator:
     about: Mapping[str, str] = field(default_factory=dict)
     promised: float | None = None
     """With it, mentions get their lane: ``accepted`` from the probability that keeps this precision on, ``review`` below."""
+    relations: Logistic | None = None
+    assertions: Logistic | None = None
+    """Fitted where the gold has relations, and assertions."""
 
     @property
     def readers(self) -> frozenset[str]:
@@ -50,11 +64,23 @@ class Calibrator:
         update: dict[str, object] = {"confidence": round(confidence, 4)}
         if self.promised is not None:
             update["lane"] = ACCEPTED if confidence >= self.lanes[self.promised] else REVIEW
-        return entity.model_copy(update=update)
+        judged = entity.model_copy(update=update)
+        if self.assertions is None or not has_assertion(entity):
+            return judged
+        value, score = attribute_value(entity.attributes[ASSERTION]), self.assertions.probability(assertion_features(judged))
+        vote = Vote(reader=CALIBRATOR, score=round(score, 4), about=f"{ASSERTION}={value}")
+        return judged.model_copy(update={"votes": (*judged.votes, vote)})
+
+    def judge_relation(self, relation: Relation[Any, Any]) -> Relation[Any, Any]:
+        """The relation with its confidence, between mentions that have theirs; as it is where its label or who found it was not fitted."""
+        needed = {f"label={relation.label}", *map(voice_of, relation.votes)}
+        if self.relations is None or not needed <= self.relations.weights.keys():
+            return relation
+        return relation.model_copy(update={"confidence": round(self.relations.probability(relation_features(relation)), 4)})
 
     def probability(self, entity: Entity) -> float:
         """The probability that the mention is right."""
-        return logistic(self.bias + sum(self.weights.get(name, 0.0) * value for name, value in features(entity).items()))
+        return Logistic(self.weights, self.bias).probability(features(entity))
 
     def promising(self, precision: float) -> "Calibrator":
         """The calibrator that puts mentions into lanes. Raises UsageError where no such precision was reached when it was fitted."""
@@ -64,7 +90,7 @@ class Calibrator:
             raise UsageError(
                 f"a precision of {precision:.2f} cannot be promised: {most}", hint="fit a calibrator on more notes, or ask for less"
             )
-        return Calibrator(self.weights, self.bias, self.keep, self.lanes, self.schema, self.about, able[0])
+        return replace(self, promised=able[0])
 
     @cached_property
     def digest(self) -> str:
@@ -73,7 +99,7 @@ class Calibrator:
 
     def to_json(self) -> str:
         """The calibrator as JSON; ``load`` reads it back."""
-        data = {
+        data: dict[str, Any] = {
             "version": VERSION,
             "schema": self.schema,
             "about": dict(self.about),
@@ -82,6 +108,9 @@ class Calibrator:
             "lanes": {str(k): v for k, v in self.lanes.items()},
             "weights": dict(sorted(self.weights.items())),
         }
+        for name in PARTS:
+            if (part := getattr(self, name)) is not None:
+                data[name] = {"bias": part.bias, "weights": dict(sorted(part.weights.items()))}
         return json.dumps(data, ensure_ascii=False, indent=1) + "\n"
 
     @classmethod
@@ -95,9 +124,14 @@ class Calibrator:
             weights = {str(k): float(v) for k, v in data["weights"].items()}
             lanes = {float(k): float(v) for k, v in data["lanes"].items()}
             about = {str(k): str(v) for k, v in data["about"].items()}
-            return cls(weights, float(data["bias"]), float(data["keep"]), lanes, str(data["schema"]), about)
+            parts = [_part(data[name]) if name in data else None for name in PARTS]
+            return cls(weights, float(data["bias"]), float(data["keep"]), lanes, str(data["schema"]), about, None, *parts)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise ModelError(f"{path} is no calibrator", hint="give what `medllm train calibrator` wrote") from None
+
+
+def _part(data: Mapping[str, Any]) -> Logistic:
+    return Logistic({str(k): float(v) for k, v in data["weights"].items()}, float(data["bias"]))
 
 
 def features(entity: Entity) -> dict[str, float]:
@@ -110,16 +144,14 @@ def features(entity: Entity) -> dict[str, float]:
         states.append(state)
         found[f"{reader}:{state}"] = 1.0
         if vote is not None and vote.score is not None:
-            found[f"{reader}:{state}:logit"] = max(-_HIGHEST, min(_HIGHEST, _logit(vote.score)))
+            found[f"{reader}:{state}:logit"] = bounded_logit(vote.score)
     found["+".join(states)] = 1.0
+    for reader, name in zip(EXTRA, ("again", "second"), strict=True):
+        answer = next((v for v in entity.votes if v.reader == reader and not v.about.startswith("assertion=")), None)
+        if answer is None:
+            continue
+        asked = f"{'+'.join(states)} {name}:{answer.about.partition('=')[0] or 'same'}"
+        found[asked] = 1.0
+        if answer.score is not None:
+            found[f"{asked}:score"] = answer.score
     return found
-
-
-def logistic(value: float) -> float:
-    """1 / (1 + exp(-value)), without overflow."""
-    return 1 / (1 + math.exp(-value)) if value >= 0 else math.exp(value) / (1 + math.exp(value))
-
-
-def _logit(probability: float) -> float:
-    inside = min(max(probability, 1e-6), 1 - 1e-6)
-    return math.log(inside / (1 - inside))

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from medllm.document import Entity, Modifier, Relation, Span, Vote
-from medllm.ensemble.calibration import Calibrator
+from medllm.ensemble.calibration import NOTHING, Calibrator
 from medllm.evaluation.matching import MentionKey, align, mention_key
 
-NOTHING, NOT_ASKED = "nothing", "not asked"
+NOT_ASKED = "not asked"
 Found = tuple[Sequence[Entity], Sequence[Relation[Any, Any]]]
+Joined = tuple[Entity, tuple[Entity, ...]]
+"""A mention with the votes of both readers, and what it was joined of: the tagger's mention first."""
 
 
 @dataclass(frozen=True)
@@ -44,36 +46,50 @@ def reconcile(
 
     Relations stay where both their mentions do; one that both readers found is one, with both their votes.
     """
+    return settle(join(tagged, prompted, known=known, not_asked=not_asked), (*tagged[1], *prompted[1]), known=known, calibrator=calibrator)
+
+
+def join(tagged: Found, prompted: Found, *, known: Iterable[str], not_asked: Sequence[Span] = ()) -> list[Joined]:
+    """Each mention of either reader once, with the votes of both; as ``reconcile`` has it, before anything is decided."""
     taught = frozenset(known)
-    first, second = tuple(tagged[0]), tuple(prompted[0])
+    return pair(tagged[0], prompted[0], ("tagger", "llm"), known=taught, not_asked=not_asked)
+
+
+def pair(
+    first: Sequence[Entity],
+    second: Sequence[Entity],
+    readers: tuple[str, str],
+    *,
+    known: frozenset[str] | None = None,
+    not_asked: Sequence[Span] = (),
+) -> list[Joined]:
+    """As ``join``, for any two readers; ``known`` None: the first one knows all labels."""
     partner = dict(align(first, second, "span-overlap").pairs)
-    asked_tagger = _voter(tagged, "tagger")
-    asked_model = _voter(prompted, "llm")
-    joined: list[tuple[Entity, list[Entity]]] = []
+    asked_tagger = _voter(first, readers[0])
+    asked_model = _voter(second, readers[1])
+    joined: list[Joined] = []
     for number, entity in enumerate(first):
         other = second[partner[number]] if number in partner else None
         vote = _silent(asked_model, entity, not_asked) if other is None else _said(other, entity)
-        joined.append((_with_votes(entity, (*entity.votes, vote)), [entity] if other is None else [entity, other]))
+        joined.append((_with_votes(entity, (*entity.votes, vote)), (entity,) if other is None else (entity, other)))
     matched = set(partner.values())
     for number, entity in enumerate(second):
         if number not in matched:
-            own = (asked_tagger, *entity.votes) if entity.label in taught else entity.votes
-            joined.append((_with_votes(entity, own), [entity]))
-    return _settled(joined, (*tagged[1], *prompted[1]), taught, calibrator)
+            own = (asked_tagger, *entity.votes) if known is None or entity.label in known else entity.votes
+            joined.append((_with_votes(entity, own), (entity,)))
+    return joined
 
 
 def judged(found: Found, calibrator: Calibrator) -> Reconciled:
     """What one reader found, each mention with its probability; those below the calibrator's threshold are rejected."""
-    return _settled([(entity, [entity]) for entity in found[0]], found[1], frozenset(), calibrator)
+    return settle([(entity, (entity,)) for entity in found[0]], found[1], known=(), calibrator=calibrator)
 
 
-def _settled(
-    joined: Sequence[tuple[Entity, list[Entity]]],
-    links: Iterable[Relation[Any, Any]],
-    taught: frozenset[str],
-    calibrator: Calibrator | None,
+def settle(
+    joined: Iterable[Joined], links: Iterable[Relation[Any, Any]], *, known: Iterable[str], calibrator: Calibrator | None = None
 ) -> Reconciled:
     """What stays and what does not, with ids."""
+    taught = frozenset(known)
     kept: dict[MentionKey, Entity] = {}
     stays: list[Entity] = []
     rejected: list[Entity] = []
@@ -89,7 +105,10 @@ def _settled(
         entity = entity.model_copy(update={"id": f"T{len(stays) + 1}"})
         stays.append(entity)
         kept |= {mention_key(source): entity for source in sources}
-    return Reconciled(tuple(stays), _relations(links, kept), numbered(rejected, "X"))
+    relations = _relations(links, kept)
+    if calibrator is not None:
+        relations = tuple(map(calibrator.judge_relation, relations))
+    return Reconciled(tuple(stays), relations, numbered(rejected, "X"))
 
 
 def _undisputed_modifier(entity: Entity) -> bool:
@@ -129,9 +148,9 @@ def _silent(vote: Vote, entity: Entity, not_asked: Sequence[Span]) -> Vote:
     return vote.model_copy(update={"about": NOT_ASKED}) if any(s.overlaps(entity.span) for s in not_asked) else vote
 
 
-def _voter(found: Found, reader: str) -> Vote:
+def _voter(found: Sequence[Entity], reader: str) -> Vote:
     """The vote of a reader that found nothing, in the name of its model."""
-    model = next((v.model for e in found[0] for v in e.votes if not v.about), "")
+    model = next((v.model for e in found for v in e.votes if not v.about), "")
     return Vote(reader=reader, model=model, about=NOTHING)
 
 

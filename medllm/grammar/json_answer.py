@@ -16,6 +16,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from medllm.grammar.choices import ChoiceSlot
 from medllm.grammar.layout import Label, Slot, escape, unescape
 from medllm.grammar.links import LinkSlot
 
@@ -29,10 +30,11 @@ _ROW = re.compile(r"(\d{1,9}): ?(.*)")
 _ITEM = re.compile(r'([\w-]+) "((?:[^"\\\n]|\\.)*)"[^"(,]*(?:\(([^()\n]*)\))?')
 
 
-def answer_schema(slots: Sequence[Slot], links: Sequence[LinkSlot] = ()) -> dict[str, Any]:
-    """The JSON schema of the answers to ``slots`` or to ``links``."""
+def answer_schema(slots: Sequence[Slot], links: Sequence[LinkSlot] = (), choices: Sequence[ChoiceSlot] = ()) -> dict[str, Any]:
+    """The JSON schema of the answers to ``slots``, to ``links`` or to ``choices``."""
     lists = {str(s.number): _list({"anyOf": [_mention(label) for label in s.labels]}, 2 * len(s.line.pieces), s.labels) for s in slots}
     lists |= {str(s.number): _list({"enum": [_written(link) for link in s.links]}, len(s.links), s.links) for s in links}
+    lists |= {str(c.number): _list({"enum": list(c.options)}, 1, c.options) | {"minItems": 1} for c in choices}
     return _object(lists)
 
 

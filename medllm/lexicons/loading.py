@@ -20,6 +20,9 @@ FETCHED: dict[str, Callable[[Path], Iterator[Concept]]] = {
 }
 """Lexicons that are fetched on first use, by their SHA-256 (``medllm models pull NAME``)."""
 
+SHIPPED: dict[str, Path] = {"mesh-mentions": Path(__file__).parent / "data" / "mesh-mentions.tsv"}
+"""Lexicons that come with medllm, as tables: its README tells the sources and licences."""
+
 BROUGHT: dict[str, Callable[[Path], Iterator[Concept]]] = {
     "snomed": snomed.read,
     "umls": umls.read,
@@ -32,7 +35,8 @@ BROUGHT: dict[str, Callable[[Path], Iterator[Concept]]] = {
 
 
 def load(*names: str, progress: Progress | None = None) -> Lexicon:
-    """One lexicon of all that are named, in this order. A name is one of ``FETCHED``, or ``NAME:PATH`` with one of ``BROUGHT``.
+    """One lexicon of all that are named, in this order. A name is one of ``FETCHED`` or ``SHIPPED``, or ``NAME:PATH``
+    with one of ``BROUGHT``.
 
     Raises UsageError for an unknown name, InputError for a file that cannot be read, ModelError for one that cannot be fetched.
     """
@@ -44,6 +48,8 @@ def _concepts(name: str, progress: Progress | None) -> Iterator[Concept]:
     kind = kind.lower()
     if colon and path and kind in BROUGHT:
         return BROUGHT[kind](Path(path).expanduser())
+    if kind in SHIPPED and not colon:
+        return table.read(SHIPPED[kind])
     if kind in FETCHED and not colon:
         return FETCHED[kind](pull(kind, progress=progress))
     if kind in BROUGHT:

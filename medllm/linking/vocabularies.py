@@ -9,6 +9,8 @@ from typing import NamedTuple
 from medllm.document import Extraction
 from medllm.errors import UsageError
 from medllm.lexicons import Concept, Lexicon, load
+from medllm.lexicons.loading import SHIPPED
+from medllm.linking.embedding import SentenceEncoder
 from medllm.linking.linker import Linker
 from medllm.weights import Progress, checksum, find
 
@@ -29,7 +31,7 @@ class Vocabulary(NamedTuple):
     lenders: tuple[str, ...] = ()
 
 
-VOCABULARIES = {"mesh": Vocabulary(("mesh", "mesh-supplementary"), ("mondo", "doid", "unii"))}
+VOCABULARIES = {"mesh": Vocabulary(("mesh", "mesh-supplementary"), ("mesh-mentions", "mondo", "doid", "unii"))}
 """Those that are more than one lexicon; every other name is that of a lexicon (``medllm.lexicons.load``)."""
 
 
@@ -41,6 +43,9 @@ class Linkers:
         self.fingerprint = dict(fingerprint or {})
         self._turn = Lock()  # indices are built on first use; threads that come meanwhile wait for them
 
+    def __iter__(self) -> Iterator[Linker]:
+        return iter(self._linkers)
+
     def link(self, extraction: Extraction) -> Extraction:
         """The extraction with codes on its mentions."""
         with self._turn:
@@ -49,25 +54,28 @@ class Linkers:
         return extraction
 
 
-def linkers(names: Sequence[str], *, progress: Progress | None = None) -> Linkers:
+def linkers(names: Sequence[str], *, encoder: str | Path | None = None, progress: Progress | None = None) -> Linkers:
     """The linkers of the terminologies named, such as ``["mesh", "rxnorm:RXNCONSO.RRF"]``.
 
     A ``table:FILE`` beside others lends its names to the concepts that they have, and its names win; alone it is a terminology of its
-    own. Raises UsageError, InputError and ModelError, as ``medllm.lexicons.load`` does.
+    own. ``encoder`` (a folder or a hub name) orders near names by meaning too. Raises UsageError, InputError and ModelError, as
+    ``medllm.lexicons.load`` does.
     """
     tables = [name for name in names if name.partition(":")[0].lower() == "table"]
     others = [name for name in names if name not in tables] or tables
     if not others:
         raise UsageError("no terminology is named", hint="Give its name, such as --link mesh.")
     own = load(*tables, progress=progress) if tables and others != tables else Lexicon(())
+    sentences = None if encoder is None else SentenceEncoder(encoder)
     made = []
     for name in others:
         vocabulary = VOCABULARIES.get(name.lower(), Vocabulary((name,)))
         lexicon = load(*vocabulary.lexicons, progress=progress)
         aliases = Lexicon(borrowed(lexicon, (load(lender, progress=progress) for lender in vocabulary.lenders)))
-        made.append(Linker(lexicon, own=Lexicon(concept for concept in own if concept.code in lexicon), aliases=aliases))
+        made.append(Linker(lexicon, own=Lexicon(concept for concept in own if concept.code in lexicon), aliases=aliases, encoder=sentences))
     used = [*tables, *(part for name in others for part in _parts(name))]
-    return Linkers(made, {name: _sha256(name) for name in dict.fromkeys(used)})
+    sums = {name: _sha256(name) for name in dict.fromkeys(used)}
+    return Linkers(made, sums if sentences is None else sums | {f"encoder:{Path(str(encoder)).name}": sentences.sha256})
 
 
 def _parts(name: str) -> tuple[str, ...]:
@@ -78,6 +86,8 @@ def _parts(name: str) -> tuple[str, ...]:
 def _sha256(name: str) -> str:
     """Of the file of a lexicon; empty for a folder."""
     _, colon, path = name.partition(":")
+    if name in SHIPPED:
+        return checksum(SHIPPED[name])
     if not colon:
         return find(name).sha256
     file = Path(path).expanduser()
@@ -87,13 +97,13 @@ def _sha256(name: str) -> str:
 def borrowed(lexicon: Lexicon, lenders: Iterable[Lexicon]) -> Iterator[Concept]:
     """The names that concepts of ``lenders`` have for concepts of ``lexicon``, as concepts of the lexicon's codes.
 
-    Two concepts are one if the lender says so (``same_as``), else, for drugs, if the lender's preferred name, with or without the word
-    for its salt, is a name in the lexicon.
+    Two concepts are one if they have one code, or the lender says so (``same_as``); else, for drugs, if the lender's preferred name, with
+    or without the word for its salt, is a name in the lexicon.
     """
     names: dict[str, dict[str, None]] = {}
     for lender in lenders:
         for concept in lender:
-            targets = [code for code in concept.same_as if code in lexicon]
+            targets = [code for code in (concept.code, *concept.same_as) if code in lexicon]
             if not targets and "drug" in concept.kinds:
                 targets = [found.code for found in _same_drug(lexicon, concept.name)[:1]]
             for code in targets:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from medllm.document import Entity, Relation
 from medllm.engines.base import Message
 from medllm.errors import PromptError, SchemaError
+from medllm.grammar.choices import ChoiceSlot
 from medllm.grammar.constraint import Constraint
 from medllm.grammar.description import Grammar
 from medllm.grammar.json_answer import answer_schema
@@ -35,10 +36,11 @@ class Question:
     """What the user message was filled with."""
     slots: tuple[Slot, ...] = ()
     links: tuple[LinkSlot, ...] = ()
+    choices: tuple[ChoiceSlot, ...] = ()
 
     def json_schema(self) -> dict[str, Any]:
         """The same answers as JSON, for engines without grammars."""
-        return answer_schema(self.slots, self.links)
+        return answer_schema(self.slots, self.links, self.choices)
 
 
 Shown = tuple[Mapping[str, Any], str]
@@ -82,7 +84,7 @@ class Questions:
         self.more: MoreExamples | None = None
         self.pinned = get_layout("lines")  # for modifiers: a mention's line may not be copied once a mention
         self._labels = {c.label: to_label(c) for c in schema.entities}
-        self._examples = tuple(parse_example(e) for e in schema.examples)
+        self.examples = tuple(parse_example(e) for e in schema.examples)
         self._answers = {"entities": self._example_answers(self._entities_of)}
         if schema.modifiers:
             self._answers["modifiers"] = self._example_answers(self._modifiers_of)
@@ -103,6 +105,14 @@ class Questions:
         other.more = more
         return other
 
+    def in_other_order(self) -> "Questions":
+        """The same questions with the pack's examples from the last to the first. Raises SchemaError where there are not two."""
+        if len(self.examples) < 2:
+            raise SchemaError(f"the schema {self.schema.name!r} has fewer than two examples", hint="they cannot stand in another order")
+        other = copy.copy(self)
+        other._answers = {task: answers[::-1] for task, answers in self._answers.items()}
+        return other
+
     # --- entities: every line of a chunk ---------------------------------------------------------------------------
 
     def entities(self, chunk: Chunk) -> Question:
@@ -116,7 +126,7 @@ class Questions:
             static={
                 "schema": self.schema,
                 "description": self._description(),
-                "labels": self._described(self.schema.main_entities),
+                "labels": self.described(self.schema.main_entities),
                 "layout": self.layout.name,
             },
             examples=[*self._answers["entities"], *(self.more.entities(chunk) if self.more else ())],
@@ -138,7 +148,7 @@ class Questions:
         messages = self.prompts.messages(
             "modifiers",
             self.language,
-            static={"schema": self.schema, "labels": self._described(self.schema.modifiers)},
+            static={"schema": self.schema, "labels": self.described(self.schema.modifiers)},
             examples=[*self._answers["modifiers"], *(self.more.modifiers(mentions) if self.more else ())],
             variables=shown,
         )
@@ -170,7 +180,8 @@ class Questions:
 
     # --- what is shown ---------------------------------------------------------------------------------------------
 
-    def _described(self, kinds: Sequence[type[Entity]]) -> list[Mapping[str, Any]]:
+    def described(self, kinds: Sequence[type[Entity]]) -> list[Mapping[str, Any]]:
+        """Entity classes as prompts describe them: name, guideline, attributes."""
         text = self._guidelines()
         return [
             {
@@ -199,7 +210,7 @@ class Questions:
     def _example_answers(self, write: "_Write") -> list[tuple[Mapping[str, Any], str]]:
         """The pack's worked examples as a task would be asked and answered. Raises SchemaError for one that could not be."""
         answers = []
-        for number, example in enumerate(self._examples, 1):
+        for number, example in enumerate(self.examples, 1):
             lines = split_lines(example.text)
             mentions = [_Mention(m, *_place(example, m, lines, number)) for m in example.mentions]
             self._check_links(example, number)

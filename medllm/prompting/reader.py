@@ -62,11 +62,15 @@ class PromptedReader:
     def questions_for(self, note: Note) -> Questions:
         """The questions in the note's own language, where they may be and there are prompts in it; with examples from other notes,
         where annotated notes are given."""
-        questions = self.questions.in_language(language_of(note.text)) if self.any_language else self.questions
+        questions = self.questions_in_language(note)
         if self.examples is None:
             return questions
         budget = min(self.examples_tokens, self.engine.context_tokens // MOST_EXAMPLES)
         return self.examples.of(note, questions, self.engine.count_tokens, budget)
+
+    def questions_in_language(self, note: Note) -> Questions:
+        """As ``questions_for``, without examples from other notes."""
+        return self.questions.in_language(language_of(note.text)) if self.any_language else self.questions
 
     async def read(
         self, note: Note, turns: asyncio.Semaphore, choose: Callable[[Sequence[Chunk]], Collection[int]] | None = None
@@ -79,7 +83,7 @@ class PromptedReader:
         try:
             chunks = self.split(note)
         except EngineError as error:
-            found = _Found(ledger=[_entry(note, Chunk(0, len(note.text), ()), "engine-error", str(error))])
+            found = _Found(ledger=[entry(note, Chunk(0, len(note.text), ()), "engine-error", str(error))])
         else:
             wanted = range(len(chunks)) if choose is None else choose(chunks)
             left = sum(chunk.end - chunk.start for number, chunk in enumerate(chunks) if number not in wanted)
@@ -117,7 +121,7 @@ class PromptedReader:
         if not chunk.lines:
             return _Found(read=chunk.end - chunk.start)
         question = self.questions_for(note).entities(chunk)
-        completion, found = await self._ask(note, chunk, "entities", question, sum(len(line.pieces) for line in chunk.lines))
+        completion, found = await self.ask(note, chunk, "entities", question, sum(len(line.pieces) for line in chunk.lines))
         answer, whole = self._answer(self.questions.layout, question, completion)
         if not whole and not found.failed and (halves := chunk.halves()):
             parts = await together(self._entities(note, half) for half in halves)
@@ -129,7 +133,7 @@ class PromptedReader:
         found.entities.extend(self._with_edges(note, chunk, self._ground(note, question.slots, answer, completion)))
         found.ledger.extend(self._not_kept(note, question.slots, answer))
         if not whole:
-            found.ledger.append(_not_whole(note, chunk, completion))
+            found.ledger.append(not_whole(note, chunk, completion))
             return found
         return replace(found, read=chunk.end - chunk.start)
 
@@ -140,7 +144,7 @@ class PromptedReader:
 
     async def _modifiers_of(self, note: Note, chunk: Chunk, heads: Sequence[tuple[Entity, Line]]) -> "_Found":
         question = self.questions_for(note).modifiers(heads)
-        completion, found = await self._ask(note, chunk, "modifiers", question, sum(8 + len(line.pieces) for _, line in heads))
+        completion, found = await self.ask(note, chunk, "modifiers", question, sum(8 + len(line.pieces) for _, line in heads))
         answer, whole = self._answer(self.questions.pinned, question, completion)
         if not whole and not found.failed and len(heads) > 1:
             halves = heads[: len(heads) // 2], heads[len(heads) // 2 :]
@@ -150,7 +154,7 @@ class PromptedReader:
             return found
         found.ledger.extend(self._not_kept(note, question.slots, answer, task="modifiers"))
         if not whole:
-            found.ledger.append(_not_whole(note, chunk, completion, task="modifiers"))
+            found.ledger.append(not_whole(note, chunk, completion, task="modifiers"))
         for item, modifier in zip(answer.found, self._ground(note, question.slots, answer, completion), strict=True):
             found.entities.append(modifier)
             found.relations.append(self._relate(heads[item.slot - 1][0], modifier, None, modifier.votes))
@@ -162,29 +166,29 @@ class PromptedReader:
         question = self.questions_for(note).relations(mentions, lines, group)
         if not any(slot.links for slot in question.links):
             return _Found()
-        completion, found = await self._ask(note, chunk, "relations", question, 8 * len(mentions))
+        completion, found = await self.ask(note, chunk, "relations", question, 8 * len(mentions))
         if completion is None:
             return found
         cut_off = completion.finish_reason == "length"
         links, answered, unplaced = read_links(question.links, completion.text, cut_off=cut_off)
         if unplaced:
-            found.ledger.append(_entry(note, chunk, "unplaced", f"{unplaced} relations", task="relations"))
+            found.ledger.append(entry(note, chunk, "unplaced", f"{unplaced} relations", task="relations"))
         if answered < len(question.links):
-            found.ledger.append(_not_whole(note, chunk, completion, task="relations"))
+            found.ledger.append(not_whole(note, chunk, completion, task="relations"))
         for number, link in links:
-            found.relations.append(self._relate(mentions[number - 1][0], mentions[link.target - 1][0], link, (self._vote(None),)))
+            found.relations.append(self._relate(mentions[number - 1][0], mentions[link.target - 1][0], link, (self.vote(None),)))
         return found
 
     # --- shared by the tasks ---------------------------------------------------------------------------------------
 
-    async def _ask(self, note: Note, chunk: Chunk, task: str, question: Question, pieces: int) -> "tuple[Completion | None, _Found]":
+    async def ask(self, note: Note, chunk: Chunk, task: str, question: Question, pieces: int) -> "tuple[Completion | None, _Found]":
         """One request. Without a completion, what is found holds the ledger entry that says why."""
         try:
             prompt_tokens = sum(self.engine.count_tokens(m.content) + 8 for m in question.messages)
             room = self.engine.context_tokens - prompt_tokens
             needed = 32 + pieces
             if room < needed:
-                return None, _Found(ledger=[_entry(note, chunk, "context", f"{prompt_tokens} prompt tokens", task=task)])
+                return None, _Found(ledger=[entry(note, chunk, "context", f"{prompt_tokens} prompt tokens", task=task)])
             free = not self.engine.constrained
             request = Request(
                 question.messages,
@@ -195,7 +199,7 @@ class PromptedReader:
             )
             completion = await self.engine.complete(request)
         except EngineError as error:
-            return None, _Found(ledger=[_entry(note, chunk, "engine-error", str(error), task=task)])
+            return None, _Found(ledger=[entry(note, chunk, "engine-error", str(error), task=task)])
         cost = Usage() if completion.from_cache else completion.usage
         used = RequestUsage(note.id, task, chunk.start, chunk.end, completion.finish_reason, cost, completion.from_cache)
         return completion, _Found(requests=[used])
@@ -214,7 +218,7 @@ class PromptedReader:
     def _ground(self, note: Note, slots: Sequence[Slot], answer: Answer, completion: Completion) -> list[Entity]:
         by_number = {s.number: s for s in slots}
         return [
-            ground(note, by_number[f.slot], f, self.questions.schema.entity(f.label), self._vote(self._score(completion, f)))
+            ground(note, by_number[f.slot], f, self.questions.schema.entity(f.label), self.vote(self._score(completion, f)))
             for f in answer.found
         ]
 
@@ -233,7 +237,8 @@ class PromptedReader:
         value = score(completion, found)
         return None if value is None else round(value, 4)
 
-    def _vote(self, value: float | None) -> Vote:
+    def vote(self, value: float | None) -> Vote:
+        """A vote of the language model with this score."""
         placed = "grammar" if self.engine.constrained else "aligned"
         return Vote(reader=LLM, model=self.engine.model, placed=placed, score=value)
 
@@ -286,13 +291,15 @@ def _reader(task: str) -> str:
     return LLM if task == "entities" else f"{LLM}-{task}"
 
 
-def _entry(note: Note, chunk: Chunk, reason: str, detail: str, *, task: str = "entities") -> LedgerEntry:
+def entry(note: Note, chunk: Chunk, reason: str, detail: str, *, task: str = "entities") -> LedgerEntry:
+    """What a task could not read or keep of a chunk."""
     return LedgerEntry(note_id=note.id, reader=_reader(task), reason=reason, start=chunk.start, end=chunk.end, detail=detail)
 
 
-def _not_whole(note: Note, chunk: Chunk, completion: Completion, *, task: str = "entities") -> LedgerEntry:
+def not_whole(note: Note, chunk: Chunk, completion: Completion, *, task: str = "entities") -> LedgerEntry:
+    """The entry for an answer that does not come to its end."""
     reason = "output-limit" if completion.finish_reason == "length" else "unanswered"
-    return _entry(note, chunk, reason, f"an answer of {completion.usage.completion_tokens} tokens", task=task)
+    return entry(note, chunk, reason, f"an answer of {completion.usage.completion_tokens} tokens", task=task)
 
 
 def _key(entity: Entity) -> tuple[int, int, str, tuple[tuple[int, int], ...]]:

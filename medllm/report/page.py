@@ -18,7 +18,14 @@ from medllm.schema import Schema, attribute_value
 HUES = 12
 """Colours that the style sheet defines; further labels start again at the first."""
 
-READERS = {"llm": "LLM", "tagger": "tagger", "rules": "rules", "gold": "gold"}
+READERS = {
+    "llm": "LLM",
+    "tagger": "tagger",
+    "llm-disputes": "LLM, asked again",
+    "llm-second": "LLM, second voice",
+    "rules": "rules",
+    "gold": "gold",
+}
 
 _SOMEONE_ELSE = Assertion.ASSOCIATED_WITH_SOMEONE_ELSE.value
 _COLUMNS = re.compile(r"\S(?: {3,}|\t+)\S")

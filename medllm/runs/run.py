@@ -60,6 +60,8 @@ def configuration(extractor: Extractor) -> dict[str, Any]:
     always["readers"] = extractor.readers
     if extractor.linker is not None:
         always["link"] = extractor.linker.fingerprint
+        if extractor.chooses_codes:
+            always["link_choice"] = "llm"
     if extractor.tagger is not None:
         tagger = extractor.tagger.tagger
         always |= {"tagger": tagger.config.name, "tagger_sha256": tagger.fingerprint, "tagger_labels": extractor.tagger.labels}
@@ -85,6 +87,8 @@ def configuration(extractor: Extractor) -> dict[str, Any]:
         "assertion": extractor.prompted.assertion,
         "relations": extractor.prompted.relations,
         **({"budget": extractor.budget} if extractor.budget is not None else {}),
+        **({"disputes": True} if extractor.disputes else {}),
+        **({"second_voice": extractor.second_voice} if extractor.second_voice else {}),
         "boundary": "off" if extractor.prompted.boundary is None else extractor.prompted.boundary.digest,
         "chunk_tokens": extractor.prompted.chunk_tokens,
         "context_tokens": extractor.engine.context_tokens,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from medllm.document import Entity, Note, Relation, Span, Vote
+from medllm.ensemble.links import ASSERTION
 from medllm.errors import SchemaError
 from medllm.schema import Schema, attributes
 from medllm.taggers.attachment import attach
@@ -105,4 +106,8 @@ class TaggerReader:
         }
         span = Span(start=mention.start, end=mention.end)
         vote = Vote(reader=TAGGER, model=self.tagger.config.name, placed="tags", score=round(mention.probability, 4))
-        return self.schema.entity(label)(spans=(span,), text=span.of(note.text), votes=(vote,), **values)
+        votes = [vote]
+        if ASSERTION in values:
+            said = {"about": f"{ASSERTION}={values[ASSERTION]}", "score": round(mention.attributes[ASSERTION][values[ASSERTION]], 4)}
+            votes.append(vote.model_copy(update=said))
+        return self.schema.entity(label)(spans=(span,), text=span.of(note.text), votes=tuple(votes), **values)

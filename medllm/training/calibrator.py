@@ -3,17 +3,19 @@
 import datetime
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medllm.document import Entity, Extraction
-from medllm.ensemble.calibration import READERS, Calibrator, features
+from medllm.ensemble.calibration import EXTRA, READERS, Calibrator, features
+from medllm.ensemble.links import Logistic
 from medllm.errors import InputError
 from medllm.evaluation.matching import align
 from medllm.formats.annotated import read_annotated
 from medllm.runs.directory import read_run
 from medllm.schema import Schema
 from medllm.training.boundary import learn_boundaries
+from medllm.training.links import assertion_cases, crossed, enough, fit, fit_logistic, mention_key, relation_cases
 
 FOLDS = 5
 PROMISES = (0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.99)
@@ -43,6 +45,8 @@ class CalibratorScores:
     ece_before: float | None
     bins: tuple[tuple[float, float, int], ...]
     lanes: tuple[tuple[float, float, float], ...]
+    links: tuple[tuple[str, int, float, float], ...] = ()
+    """Of relations and of assertions, where there are enough: number, share right, calibration error."""
 
 
 def judge_mentions(runs: Iterable[Extraction], gold: Mapping[str, Extraction], labels: Iterable[str] | None = None) -> list[Judged]:
@@ -73,7 +77,7 @@ def fit_calibrator(
     crossed = cross_fit(judged, seed=seed)
     weights, bias = _fit(judged)
     lanes = {promise: at for promise in PROMISES if (at := threshold(crossed, promise)) is not None}
-    readers = ",".join(sorted({v.reader for j in judged for v in j.entity.votes if v.reader in READERS}))
+    readers = ",".join(sorted({v.reader for j in judged for v in j.entity.votes if v.reader in (*READERS, *EXTRA)}))
     calibrator = Calibrator(weights, bias, _keep(crossed), lanes, schema, {**about, "readers": readers})
     ece, bins = calibration_error([j.probability for j in crossed], [j.right for j in crossed])
     raw = [(v.score, j.right) for j in crossed for v in j.entity.votes[:1] if v.score is not None]
@@ -156,7 +160,8 @@ def train_ensemble(
         return None
     read = [extraction for run in runs for extraction in read_run(run).extractions]
     gold = {x.note.id: x for x in corpus}
-    calibrator, scores = fit_calibrator(judge_mentions(read, gold, labels), schema=pack.name, about=about)
+    judged = judge_mentions(read, gold, labels)
+    calibrator, scores = with_links(*fit_calibrator(judged, schema=pack.name, about=about), judged, read, gold)
     write_calibrator(calibrator, scores, folder, command=command)
     return scores
 
@@ -215,15 +220,25 @@ def _parts(judged: Sequence[Judged], folds: int, seed: int) -> list[list[Judged]
     return parts
 
 
-def _fit(judged: Sequence[Judged]) -> tuple[dict[str, float], float]:
-    from sklearn.feature_extraction import DictVectorizer
-    from sklearn.linear_model import LogisticRegression
+def _fit(judged: Sequence[Judged]) -> tuple[Mapping[str, float], float]:
+    model = fit_logistic([features(j.entity) for j in judged], [j.right for j in judged])
+    return model.weights, model.bias
 
-    vectors = DictVectorizer()
-    matrix = vectors.fit_transform([features(j.entity) for j in judged])
-    model = LogisticRegression(C=1.0, max_iter=1000).fit(matrix, [j.right for j in judged])
-    weights = {name: round(float(w), 5) for name, w in zip(vectors.get_feature_names_out(), model.coef_[0], strict=True)}
-    return weights, round(float(model.intercept_[0]), 5)
+
+def with_links(
+    calibrator: Calibrator, scores: CalibratorScores, judged: Sequence[Judged], runs: Sequence[Extraction], gold: Mapping[str, Extraction]
+) -> tuple[Calibrator, CalibratorScores]:
+    """The calibrator with probabilities of relations and assertions, where runs and gold have enough of them."""
+    sure = {mention_key(j.note, j.entity): j.probability for j in cross_fit(judged)}
+    parts: dict[str, Logistic] = {}
+    links = []
+    for name, cases in (("relations", relation_cases(runs, gold, sure)), ("assertions", assertion_cases(runs, gold, sure))):
+        if enough(cases):
+            parts[name] = fit(cases)
+            judged_by_others = crossed(cases)
+            ece, _ = calibration_error([p for _, p in judged_by_others], [c.right for c, _ in judged_by_others])
+            links.append((name, len(cases), sum(c.right for c in cases) / len(cases), ece))
+    return replace(calibrator, relations=parts.get("relations"), assertions=parts.get("assertions")), replace(scores, links=tuple(links))
 
 
 def write_calibrator(calibrator: Calibrator, scores: CalibratorScores, folder: Path, *, command: str) -> None:
@@ -248,6 +263,8 @@ def write_calibrator(calibrator: Calibrator, scores: CalibratorScores, folder: P
         "| ---: | ---: | ---: |",
         *(f"| {promise:.2f} | {kept:.3f} | {share:.3f} |" for promise, kept, share in scores.lanes),
         "",
+        *(f"{n:,} {name}: {share:.3f} right, expected calibration error {ece:.3f}." for name, n, share, ece in scores.links),
+        *([""] if scores.links else []),
         f"A promise may fail on {RISK:.0%} of the sets of notes like these; notes of another kind are not covered by it.",
         "",
         f"`{command}`, {datetime.datetime.now(datetime.UTC):%Y-%m-%d}",

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from medllm.document import Note
 from medllm.engines.replay import Recorder
 from medllm.pipeline import Extractor
@@ -42,3 +44,11 @@ def test_an_unknown_terminology_is_said_before_any_note_is_read(tmp_path: Path) 
     done = extract("-", "-o", str(tmp_path / "out"), "--link", "icd9")
     assert (done.returncode, (tmp_path / "out").exists()) == (2, False)
     assert "there is no lexicon named 'icd9'" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--link-encoder", "--link-choice"])
+def test_steps_of_linking_need_a_terminology(tmp_path: Path, option: str) -> None:
+    done = extract("-", "-o", str(tmp_path / "out"), "--readers", "llm", option, "llm")
+    assert (done.returncode, (tmp_path / "out").exists()) == (2, False)
+    assert "terminology" in done.stderr
+    assert "--link NAME" in done.stderr

@@ -22,6 +22,11 @@ LEXICON = Lexicon(
         Concept("MESH", "D003920", "Diabetes Mellitus", (), ("disorder",)),
         Concept("MESH", "D008687", "Metformin", (), ("drug",)),
         Concept("MESH", "D004317", "Doxorubicin", (), ("drug",)),
+        Concept("MESH", "D007674", "Kidney Diseases", (), ("disorder",)),
+        Concept("MESH", "D014635", "Valproic Acid", (), ("drug",)),
+        Concept("MESH", "D002122", "Calcium Chloride", ("CaCl2",), ("drug",)),
+        Concept("MESH", "D005452", "Fluoresceins", (), ("drug",)),
+        Concept("MESH", "D019793", "Fluorescein", (), ("drug",)),
         Concept("MESH", "D002945", "Cold", (), ("drug",)),
         Concept("MESH", "D003139", "Cold", (), ("disorder",)),
     ]
@@ -51,6 +56,10 @@ class For(Relation[Drug, Problem]):
         ("heart (LV) failure", "problem", "D006333", "exact"),
         ("failure of the kidney", "problem", "D051437", "loose"),
         ("epileptic", "problem", "D004827", "loose"),
+        ("renal dysfunction", "problem", "D007674", "loose"),
+        ("valproate", "drug", "D014635", "exact"),
+        ("CaCl(2)", "drug", "D002122", "exact"),
+        ("fluorescein", "drug", "D019793", "exact"),
         ("diabetes melitus", "problem", "D003920", "near"),
         ("metformyn", "drug", "D008687", "near"),
         ("cold", "drug", "D002945", "exact"),
@@ -120,11 +129,32 @@ def test_linking_keeps_everything_else_and_says_who_linked() -> None:
         ("Ten patients (n = 10) were seen (Table 1).", {}),
         ("interleukin-2 (IL-2; Proleukin)", {"IL-2": "interleukin-2"}),
         ("He left. Heparin (HL)", {}),
+        ("The myotonic dystrophy (DM) gene", {"DM": "myotonic dystrophy"}),
+        ("Heart failure, severe (SHF)", {}),
         ("patients with MI (MI is common)", {}),
     ],
 )
 def test_abbreviations_that_a_note_defines(text: str, found: dict[str, str]) -> None:
     assert defined_abbreviations(text) == found
+
+
+def test_a_short_form_stands_for_another_mention_of_its_kind_in_the_note() -> None:
+    lexicon = Lexicon([Concept("X", "1", "Pendred Syndrome"), Concept("X", "2", "PDS"), Concept("X", "3", "Goiter")])
+    note = Note(id="n", text="PDS mutations in Pendred syndrome and goiter")
+    mentions = tuple(
+        Problem.at(note.text, start, start + len(t)) for t in ("PDS", "Pendred syndrome", "goiter") for start in [note.text.index(t)]
+    )
+    assert [e.codes for e in Linker(lexicon).link(Extraction(note=note, entities=mentions)).entities] == [("X:1",), ("X:1",), ("X:3",)]
+    alone = Extraction(note=note, entities=mentions[:1])
+    assert Linker(lexicon).link(alone).entities[0].codes == ("X:2",)
+
+
+def test_a_defined_short_form_is_not_what_else_is_called_so() -> None:
+    lexicon = Lexicon([Concept("X", "1", "CAN"), Concept("X", "2", "Graft nephropathy, chronic allograft")])
+    note = Note(id="n", text="chronic allograft nephropathy (CAN)")
+    (found,) = Linker(lexicon).link(Extraction(note=note, entities=(Problem.at(note.text, 31, 34),))).entities
+    assert found.codes == ("X:2",)
+    assert Linker(lexicon).link_mention("CAN", "problem", {"CAN": "unheard of"}) == Link("X:1", "exact", 1.0)
 
 
 def test_short_forms_are_replaced_as_whole_words() -> None:

@@ -10,8 +10,10 @@ import pytest
 
 from medllm.document import Entity, Modifier, Note, Relation
 from medllm.engines.base import Message, Request
+from medllm.ensemble.disputes import Dispute
 from medllm.errors import SchemaError
 from medllm.grammar.layout import get_layout
+from medllm.prompting.disputes import ask_about
 from medllm.prompting.questions import Question, Questions
 from medllm.prompting.render import Prompts
 from medllm.schema import Schema
@@ -39,7 +41,7 @@ def asked(schema: Schema, task: str, layout: str = "lines") -> Question:
     here = chunk()
     if task == "entities":
         return questions.entities(here)
-    labels = {"drug": "treatment"} if "drug" not in schema.labels else {}
+    labels = {"drug": "treatment"} if "drug" not in schema.labels else {"problem": "symptom"} if "problem" not in schema.labels else {}
     mentions = []
     for text, label in MENTIONS.items():
         start = NOTE.text.rindex(text)
@@ -47,6 +49,10 @@ def asked(schema: Schema, task: str, layout: str = "lines") -> Question:
         mentions.append(kind.at(NOTE.text, start, start + len(text.rstrip("."))))
     mentions.sort(key=Entity.sort_key)
     line_of = [next(n for n, line in enumerate(here.lines) if line.start <= m.span.start < line.end) for m in mentions]
+    if task == "disputes":
+        first, last = mentions[0], mentions[-1]
+        narrow = type(first).at(NOTE.text, first.span.start + 5, first.span.end)
+        return ask_about(questions, [Dispute("edges", (first, narrow), swapped=True), Dispute("llm-only", (last,))], here.lines)
     if task == "modifiers":
         return questions.modifiers([(m, here.lines[n]) for m, n in zip(mentions, line_of, strict=True)])
     return questions.relations(list(zip(mentions, line_of, strict=True)), here.lines)
@@ -56,9 +62,11 @@ SHOWN = [
     (clinical.schema, "entities", "lines"),
     (clinical.schema, "entities", "copy"),
     (clinical.schema, "modifiers", "lines"),
+    (clinical.schema, "disputes", "lines"),
     (i2b2_2010.schema, "entities", "lines"),
     (i2b2_2010.schema, "relations", "lines"),
     (clinical_zh.schema, "entities", "lines"),
+    (clinical_zh.schema, "disputes", "lines"),
 ]
 
 
@@ -119,6 +127,12 @@ def test_the_examples_of_modifiers_are_answers_that_the_grammar_admits() -> None
     assert examples
     for request, answer in examples:
         assert get_layout("lines").describe(slots_of(request)).accepts(answer)
+
+
+@pytest.mark.parametrize("schema", [clinical.schema, clinical_zh.schema], ids=lambda s: s.name)
+def test_the_examples_of_disputes_are_answers_of_every_kind(schema: Schema) -> None:
+    rows = {row.split(": ")[1] for _, answer in worked(asked(schema, "disputes").messages) for row in answer.split("\n")}
+    assert rows == {"yes", "no", "A", "B", "neither"}
 
 
 class Problem(Entity):

@@ -190,5 +190,5 @@ def _with_scores(extraction: Extraction) -> Extraction:
 
 
 def _score_of(mention: Entity) -> float | None:
-    scores = [v.score for v in mention.votes if v.score is not None and 0 <= v.score <= 1]
+    scores = [v.score for v in mention.votes if v.score is not None and not v.about and 0 <= v.score <= 1]
     return max(scores, default=None)

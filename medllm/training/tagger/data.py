@@ -129,7 +129,7 @@ def of_extractions(
 
 def certainty(entity: Entity) -> float:
     """The confidence of a mention, else the best score of its votes; 1 where it has neither, as gold has."""
-    scores = [vote.score for vote in entity.votes if vote.score is not None]
+    scores = [vote.score for vote in entity.votes if vote.score is not None and not vote.about]
     return entity.confidence if entity.confidence is not None else max(scores, default=1.0)
 
 
