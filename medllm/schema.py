@@ -14,6 +14,7 @@ import json
 import pkgutil
 import re
 import sys
+import traceback
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -415,10 +416,19 @@ def _run_file(path: Path) -> Any:
         del sys.modules[name]
         if not isinstance(error, Exception):
             raise
-        said = str(error) if isinstance(error, SchemaError) else f"{type(error).__name__}: {error}"
+        said = str(error) if isinstance(error, SchemaError) else _in_short(error, place)
         hint = getattr(error, "hint", "") or f"the file must import without errors: try python {path}"
         raise SchemaError(f"{path}: {said}", hint=hint) from error
     return module
+
+
+def _in_short(error: Exception, place: str = "") -> str:
+    """The class of an error and its line in the file ``place``. Its message stays away: code that reads notes may quote them there."""
+    if isinstance(error, ImportError):
+        return f"{type(error).__name__}: {error}"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == place]
+    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+    return type(error).__name__ if line is None else f"{type(error).__name__} in line {line}"
 
 
 def _find_pack(name: str) -> Any:
@@ -428,9 +438,7 @@ def _find_pack(name: str) -> Any:
         try:
             return entry.load()
         except Exception as error:
-            raise SchemaError(
-                f"the schema {name!r} cannot be loaded: {type(error).__name__}: {error}", hint=f"it comes from {entry.value}"
-            ) from error
+            raise SchemaError(f"the schema {name!r} cannot be loaded: {_in_short(error)}", hint=f"it comes from {entry.value}") from error
     raise SchemaError(f"there is no schema {name!r}", hint=f"give a .py file, or one of {', '.join(shipped_packs())}")
 
 

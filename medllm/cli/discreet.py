@@ -18,6 +18,10 @@ from typing import Any, get_args
 from medllm.messages import localized
 
 DEBUG = "MEDLLM_DEBUG"
+WITHIN_WORDS = 4
+"""A name of more characters is replaced wherever it stands, a shorter one (``b``) only as a word."""
+TYPED_FILES = 3
+"""A command line with more files than this was written by a shell, from a pattern: their names were found, not typed."""
 
 
 def keep_quiet() -> None:
@@ -55,8 +59,10 @@ def unforeseen(error: BaseException) -> str:
 
 
 def typed() -> list[str]:
-    """The words of the command line, and what they hold after ``FORMAT:`` or ``--option=``."""
-    return [part for word in sys.argv[1:] for part in (word, word.partition(":")[2], word.partition("=")[2]) if part]
+    """The words of the command line, and what they hold after ``FORMAT:`` or ``--option=``; without files that a pattern stood for."""
+    files = {word for word in sys.argv[1:] if os.path.isfile(word)}
+    words = sys.argv[1:] if len(files) <= TYPED_FILES else [word for word in sys.argv[1:] if word not in files]
+    return [part for word in words for part in (word, word.partition(":")[2], word.partition("=")[2]) if part]
 
 
 def shown(name: str) -> str:
@@ -75,10 +81,15 @@ def shown(name: str) -> str:
 
 def told(message: str, names: "Iterable[str]") -> str:
     """A message with the names that it quotes as they may be told, and then in the user's language."""
-    for name in sorted({n for n in names if n}, key=len, reverse=True):
-        for form in (repr(name), name):
-            message = message.replace(form, shown(name))
+    known = {form: name for name in names if name for form in (name, repr(name))}
+    if known:  # the longest first, all at once, and a short name not within a word: no name may change what stands for another
+        forms = "|".join(_form(form) for form in sorted(known, key=len, reverse=True))
+        message = re.sub(forms, lambda found: shown(known[found[0]]), message)
     return localized(message)
+
+
+def _form(name: str) -> str:
+    return re.escape(name) if len(name) > WITHIN_WORDS else rf"(?<!\w){re.escape(name)}(?!\w)"
 
 
 def problem(said: Any) -> str:

@@ -95,7 +95,7 @@ def evaluate(
     OUT can be scored again without a model: medllm score --gold jsonl:OUT/gold.jsonl --pred jsonl:OUT
     """
     from medllm.cli.extract import label_pairs
-    from medllm.engines import EngineOptions
+    from medllm.engines import EngineOptions, is_remote
     from medllm.errors import UsageError
     from medllm.evaluation import suite as suites
     from medllm.evaluation.evaluate import extractor_of, options_of
@@ -128,6 +128,8 @@ def evaluate(
     with download_progress() as progress:
         engine_options = EngineOptions(context, parallel, threads, device, progress=progress, base_url=base_url, adapter=adapter)
         extractor = extractor_of(chosen, pack, engine_options, prompts, examples)
+    if is_remote(extractor.engine):
+        typer.echo(_("warning: the notes go to a server with all that identifies the patients in them"), err=True)
     with extractor:
         done = _run(chosen, found, extractor, out, {"options": options, "fresh": fresh, "versus": second})
     _tell(done, found, out)

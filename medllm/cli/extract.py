@@ -1,5 +1,6 @@
 """``medllm extract``: notes in, a run directory out."""
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -326,10 +327,15 @@ def _items(
     import os
 
     from medllm.errors import UsageError
+    from medllm.formats.discovery import passed_over
     from medllm.formats.inputs import read_inputs
     from medllm.formats.sql import read_query
 
     if inputs and database is None and query is None:
+        if others := passed_over(inputs):
+            kinds = ", ".join(f"{ending} {count}" for ending, count in sorted(others.items()))
+            said = _("{count} files of other kinds are passed over ({kinds}); FORMAT:PATH forces a reader")
+            typer.echo(said.format(count=others.total(), kinds=kinds), err=True)
         return read_inputs(inputs, text_column=text_column, id_column=id_column, max_chars=max_chars, encoding=encoding)
     url = database or os.environ.get("MEDLLM_DATABASE")
     if inputs or query is None or url is None:
@@ -421,7 +427,7 @@ def _print(extractor: "Extractor", items: "Iterable[Note | Unreadable]") -> None
         nonlocal missed, unaccounted
         async with aclosing(extractor.stream(notes())) as readings:
             async for reading in readings:
-                typer.echo(jsonl.dump(reading.extraction))
+                _put(jsonl.dump(reading.extraction))
                 unaccounted += not reading.accounted_for
                 missed += len(reading.extraction.ledger)
                 for entry in reading.extraction.ledger:
@@ -430,6 +436,19 @@ def _print(extractor: "Extractor", items: "Iterable[Note | Unreadable]") -> None
 
     asyncio.run(print_all())
     _exit(RunResult(Progress(), missed, unaccounted))
+
+
+def _put(line: str) -> None:
+    """Print a line of the result. Raises RunError where standard output takes no more."""
+    from medllm.errors import RunError
+
+    try:
+        typer.echo(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise  # whoever read it has gone
+    except OSError as error:
+        raise RunError(f"standard output: {error.strerror}", hint="write to a folder: a run there goes on where it stopped") from None
 
 
 def _exit(result: "RunResult") -> None:

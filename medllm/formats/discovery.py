@@ -3,6 +3,7 @@
 import fnmatch
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -38,6 +39,7 @@ WHOLE = ("parquet", "arrow", OMOP)
 """Not read from standard input."""
 STDIN = "-"
 
+_PLAIN = re.compile(r"\.[a-z0-9]{1,6}")
 _MAGIC = re.compile(r"[*?\[]")
 _ENDINGS_HINT = f"endings read are {', '.join(ENDINGS)}; FORMAT:PATH forces a reader ({', '.join(FORMATS)})"
 
@@ -64,6 +66,17 @@ def discover(inputs: Sequence[str]) -> list[Source]:
         raise InputError("no input has a file to read", hint=_ENDINGS_HINT)
     _refuse_shared_ids(sources)
     return sources
+
+
+def passed_over(inputs: Sequence[str]) -> Counter[str]:
+    """How many files below the folders among the inputs are none that is read, by ending (``.doc``), ``?`` for endings that say no kind."""
+    counts: Counter[str] = Counter()
+    for name in inputs:
+        if os.path.isdir(name):  # a forced format reads all
+            for folder in _folders(name, ""):
+                endings = [os.path.splitext(file)[1].lower() for file in folder.files]
+                counts.update(e if _PLAIN.fullmatch(e) else "?" for e in endings if e not in ENDINGS)
+    return counts
 
 
 def _sources(name: str) -> Iterator[Source]:

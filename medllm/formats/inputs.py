@@ -78,17 +78,28 @@ def read_inputs(
     ``max_chars`` bounds the text of a note; no larger file is read into memory.
 
     Raises InputError, before anything is read, for an input that does not exist, for nothing to read, for files that would share
-    an id, for a table without the column, and for Parquet, FHIR or HL7 without their library.
+    an id, for a table without the column that is named itself or beside which there is nothing else (in a folder it is an
+    Unreadable), and for Parquet, FHIR or HL7 without their library.
     """
     check_encoding(encoding)
     options = RowOptions(text_column, id_column, max_chars, encoding)
     sources = discover(inputs)
     if any(source.format == FHIR for source in sources):
         fhir_notes.check_library()
+    named = {*inputs, *(name.partition(":")[2] for name in inputs)}
+    wrong: dict[str, InputError] = {}
     for source in sources:
         if source.format in TABLES and source.path != STDIN:
-            _check_table(source, options)
-    return _read_all(sources, options, stdin)
+            try:
+                _check_table(source, options)
+            except InputError as error:
+                if source.path in named:
+                    raise
+                wrong[source.path] = error
+    if wrong and len(wrong) == len(sources):
+        raise next(iter(wrong.values()))
+    faults = {path: str(error).removeprefix(f"{path}: ") for path, error in wrong.items()}
+    return _read_all([replace(s, fault=faults.get(s.path, s.fault)) for s in sources], options, stdin)
 
 
 def _read_all(sources: Sequence[Source], options: RowOptions, stdin: BinaryIO | None) -> Iterator[Note | Unreadable]:
@@ -260,6 +271,10 @@ def _meta(cells: Mapping[str, Any], without: set[str], nested: bool) -> dict[str
     return meta
 
 
+QUERY = "the query"
+"""What stands for a table's path where rows come from a database."""
+
+
 def _check_table(source: Source, options: RowOptions) -> None:
     """Raises InputError for a table without the columns; what else is wrong with it is told when its turn comes."""
     try:
@@ -283,7 +298,9 @@ def check_columns(where: str, names: Sequence[str], options: RowOptions, *, omop
         lower = [name.lower() for name in names]
         if missing := [name for name in (_OMOP_ID, _OMOP_TEXT) if name not in lower]:
             raise InputError(
-                f"{where}: no column {' or '.join(missing)}; it has {_shown(names)}", hint="is it the NOTE table?", names=(where,)
+                f"{where}: no column {' or '.join(missing)}; it has {_shown(names)}",
+                hint="is it the NOTE table?",
+                names=_quoted(where),
             )
         return
     wanted = TEXT_COLUMNS if options.text_column is None else (options.text_column,)
@@ -296,10 +313,16 @@ def _check_column(where: str, names: Sequence[str], wanted: Sequence[str], optio
     found = next((name for name in wanted if name in names), None)
     if found is None:
         raise InputError(
-            f"{where}: no column {' or '.join(wanted)}; it has {_shown(names)}", hint=f"{option} names another", names=(where,)
+            f"{where}: no column {' or '.join(wanted)}; it has {_shown(names)}",
+            hint=f"{option} names another",
+            names=_quoted(where),
         )
     if names.count(found) > 1:
-        raise InputError(f"{where}: two columns have the name {found}", hint="rename one of them", names=(where,))
+        raise InputError(f"{where}: two columns have the name {found}", hint="rename one of them", names=_quoted(where))
+
+
+def _quoted(where: str) -> tuple[str, ...]:
+    return () if where == QUERY else (where,)
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from medllm.document import Note
 from medllm.errors import InputError, UsageError
 from medllm.formats.decoding import Refusal, Unreadable
 from medllm.formats.discovery import Source
-from medllm.formats.inputs import MAX_CHARS, RowOptions, check_columns, row_notes
+from medllm.formats.inputs import MAX_CHARS, QUERY, RowOptions, check_columns, row_notes
 from medllm.formats.rows import BadRow, Row
 
 ROWS_AT_A_TIME = 256
@@ -34,7 +34,7 @@ def read_query(
     try:
         names = [str(name) for name in result.keys()]  # noqa: SIM118  a result, not a mapping
         options = RowOptions(text_column, id_column, max_chars)
-        check_columns("the query", names, options)
+        check_columns(QUERY, names, options)
     except BaseException:
         close()
         raise

@@ -59,6 +59,14 @@ def test_a_missing_column_is_an_error_before_work_begins_and_names_the_columns(t
         read_inputs([str(table(tmp_path, "text,text\na,b\n"))])
 
 
+def test_a_table_without_the_column_stops_nothing_where_others_are_read(tmp_path):
+    table(tmp_path, "id,body\n1,x\n")
+    (tmp_path / "note.txt").write_text("No fever.")
+    note, bad = sorted(read_inputs([str(tmp_path)]), key=lambda item: isinstance(item, Unreadable))
+    assert (note.id, bad.id, bad.reason) == ("note", "t", "unreadable")
+    assert "it has id, body" in bad.detail
+
+
 def test_a_file_without_a_header_does_not_leak_its_first_note(tmp_path):
     with pytest.raises(InputError) as caught:
         read_inputs([str(table(tmp_path, f"17,{SECRET}\n18,x\n"))])

@@ -57,6 +57,42 @@ def test_a_path_that_was_typed_is_said_as_it_was_typed(tmp_path: Path) -> None:
     assert (said.code, "no-such-folder" in said.stderr) == (1, True)
 
 
+def test_files_that_a_pattern_of_the_shell_stood_for_were_not_typed(tmp_path: Path) -> None:
+    (tmp_path / "ward").mkdir()
+    files = [tmp_path / "ward" / f"{NAME}-{n}.pdf" for n in range(5)]
+    for file in files:
+        file.write_bytes(b"%PDF-1.4 broken")
+    names = [f"ward/{file.name}" for file in files]
+    said = clean(medllm(tmp_path, "extract", *names, "-o", "-", *TAGGER), 3)
+    assert len(set(re.findall(r"note-[0-9a-f]{12}", said.stderr))) == 5
+    assert NAME in medllm(tmp_path, "extract", names[0], "-o", "-", *TAGGER).stderr
+
+
+def test_a_short_name_changes_no_other_word(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("b", "e"):
+        (tmp_path / "in" / f"{name}.pdf").write_bytes(b"%PDF-1.4 broken")
+    said = clean(medllm(tmp_path, "extract", "in", "-o", "-", *TAGGER), 3)
+    assert all(
+        re.fullmatch(r"not read: in/note-[0-9a-f]{12}\.pdf: [a-z -]+: .*", line) for line in said.stderr.splitlines() if "not read" in line
+    )
+    assert "note-" not in re.sub(r"in/note-[0-9a-f]{12}\.pdf", "", said.stderr)
+
+
+def test_a_schema_file_that_quotes_a_note_is_told_by_class_and_line(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(f"x = 1\nraise ValueError('cannot use {TEXT}')\n")
+    said = clean(medllm(tmp_path, "extract", str(notes(tmp_path)), "--schema", "mine.py", "-o", "out"), 1)
+    assert "mine.py: ValueError in line 2" in said.stderr
+
+
+def test_files_of_no_kind_are_counted(tmp_path: Path) -> None:
+    folder = notes(tmp_path)
+    for name in ("old.doc", "new.doc", f"x.{NAME}"):
+        (folder / name).write_text(TEXT)
+    said = clean(medllm(tmp_path, "extract", "notes", "-o", "out", *TAGGER), 3)
+    assert "3 files of other kinds are passed over (.doc 2, ? 1)" in said.stderr
+
+
 CRASHES = {
     "the tagger": "import medllm.taggers.tagger as t\ndef tag(self, text): raise ValueError('cannot read ' + text)\nt.Tagger.tag = tag",
     "a writer": "import medllm.formats.brat as b\ndef write(self, e): raise KeyError(e.note.text, e.note.id)\nb.Writer.write = write",
