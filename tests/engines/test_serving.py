@@ -23,6 +23,11 @@ def served(*arguments: str) -> str:
     return done.stdout
 
 
+@pytest.fixture(autouse=True)
+def no_other_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MEDLLM_VLLM", raising=False)
+
+
 @pytest.fixture
 def adapter(tmp_path: Path) -> Path:
     (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 24}))
